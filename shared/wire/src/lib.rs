@@ -1,1 +1,11 @@
-//! caerus-wire
+//! Every form that enters or leaves: events, decisions, stream frames, API bodies, stored records with version tags.
+//!
+//! Pure: no network and no clock; what needs the time is told it.
+
+pub mod event;
+pub mod json;
+pub mod moment;
+mod text;
+mod word;
+
+pub use caerus_engine::time::{Span, Timestamp};
