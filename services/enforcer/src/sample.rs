@@ -1,0 +1,62 @@
+//! Builders for tests: only what matters to a test appears in it.
+
+use std::collections::BTreeSet;
+
+use caerus_engine::decide::{Action, Requires, Target};
+use caerus_engine::id::{AcrValue, RuleId, SessionId, TenantId, UserId};
+use caerus_engine::time::{Span, Timestamp};
+
+use crate::picture::Decision;
+
+/// 2026-11-21T10:00:00Z.
+pub(crate) const NOW: Timestamp = Timestamp(1_795_255_200_000);
+pub(crate) const HOUR: Span = Span::hours(1);
+pub(crate) const MFA: &str = "urn:caerus:acr:mfa";
+
+pub(crate) fn user(user: &str) -> Target {
+    Target {
+        user: Some(UserId::new(user)),
+        ..Target::default()
+    }
+}
+
+pub(crate) fn session(of: &str, session: &str) -> Target {
+    Target {
+        session: Some(SessionId::new(session)),
+        ..user(of)
+    }
+}
+
+/// Generation 1 of tenant `acme`, issued now, an hour in force, no cut-off.
+pub(crate) fn revoke(target: Target) -> Decision {
+    Decision {
+        id: "d-0123456789abcdef0123456789abcdef0123456789abcdef".into(),
+        tenant: TenantId::new("acme"),
+        generation: 1,
+        action: Action::Revoke,
+        target,
+        issued_before: None,
+        except_sessions: BTreeSet::new(),
+        issued_at: NOW,
+        expires_at: NOW + HOUR,
+        rule: Some(RuleId::new("revoke-on-critical")),
+    }
+}
+
+/// Asks for [`MFA`], at most 300 s ago.
+pub(crate) fn step_up(target: Target) -> Decision {
+    Decision {
+        action: Action::StepUp {
+            requires: requires(&[MFA], Some(300)),
+            restricts: None,
+        },
+        ..revoke(target)
+    }
+}
+
+pub(crate) fn requires(classes: &[&str], max_age_s: Option<u32>) -> Requires {
+    Requires {
+        acr_values: classes.iter().map(|class| AcrValue::new(*class)).collect(),
+        max_age_s,
+    }
+}
