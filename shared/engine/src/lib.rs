@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod id;
 pub mod limits;
 pub mod number;
+pub mod profile;
 pub mod record;
 pub mod score;
 pub mod signal;

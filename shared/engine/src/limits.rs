@@ -36,7 +36,7 @@ pub const REPLAY_SPAN_LEN: usize = 1_024;
 /// Distinct hashes a fan-out counter keeps exactly before it estimates.
 pub const FANOUT_EXACT: usize = 512;
 /// Distinct values kept in one population table.
-pub const POPULATION_VALUES: usize = 4_096;
+pub const POPULATION_VALUES: usize = 2_048;
 /// Bytes of a population record, estimated.
 pub const POPULATION_BYTES: usize = 256 * 1024;
 /// Resources and apps remembered against which fan-out is counted, per session window.
@@ -55,7 +55,7 @@ const _: () = assert!(
     "a replay must not outrun the seen window"
 );
 const _: () = assert!(
-    POPULATION_VALUES * 48 <= POPULATION_BYTES,
+    POPULATION_VALUES * 96 <= POPULATION_BYTES,
     "the population record is bounded"
 );
 const _: () = assert!(

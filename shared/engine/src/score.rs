@@ -1,8 +1,13 @@
 //! From evidence to a score with its explanation: hypotheses, families, caps, points. Knows nothing of policies.
 
-use crate::evidence::{Code, Detail};
+pub mod assess;
+pub mod model;
+
+use crate::evidence::{Code, Detail, Family};
 use crate::id::{DeviceId, EventId, SessionId, UserId, WorkloadId};
 use crate::number::{Nats, Points, Score};
+
+pub use model::Model;
 
 /// What may be going on. The order settles ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +92,7 @@ pub enum Line {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CapOf {
-    Family(crate::evidence::Family),
+    Family(Family),
     Trust,
 }
 
@@ -175,15 +180,5 @@ impl IgnoreReason {
             Self::Misdirected => "misdirected",
             Self::Stale => "stale",
         }
-    }
-}
-
-/// The numbers of the model that a tenant's owner may set: costs and criticality.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Model {}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self {}
     }
 }

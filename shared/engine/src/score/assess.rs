@@ -1,0 +1,510 @@
+//! Adds evidence up, per hypothesis, and explains the sum. *Source*: reference/scoring.md §6.1 and rulings 1, 4, 12.
+//!
+//! INVARIANT (INV-3): the contributions add up exactly to the raw score.
+
+use super::model::{Model, prior};
+use super::{Assessment, CapOf, Contribution, Hypothesis, Line};
+use crate::evidence::{Code, Detail, Evidence, Family, Kind, NEGLIGIBLE};
+use crate::id::EventId;
+use crate::number::{Nats, Points, quantise};
+use crate::signal::Verdict;
+
+/// One item of evidence as it counts now: faded, and after what analysts dismissed of it.
+#[derive(Clone, Debug)]
+pub struct Exhibit<'a> {
+    pub code: Code,
+    pub key: u64,
+    /// *Units*: nats, before the family's weight.
+    pub nats: f64,
+    pub event: &'a EventId,
+    pub detail: ExhibitDetail<'a>,
+    /// A met step-up disproved it: it does not count for a stolen credential or session.
+    pub is_disproved: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum ExhibitDetail<'a> {
+    Told(&'a Detail),
+    /// Made for this assessment, e.g. from a device's standing.
+    Made(Detail),
+}
+
+impl<'a> Exhibit<'a> {
+    pub fn of(evidence: &'a Evidence, now: crate::time::Timestamp) -> Self {
+        Self {
+            code: evidence.code,
+            key: evidence.key,
+            nats: evidence.nats_at(now),
+            event: &evidence.event,
+            detail: ExhibitDetail::Told(&evidence.detail),
+            is_disproved: false,
+        }
+    }
+
+    fn detail(&self) -> &Detail {
+        match &self.detail {
+            ExhibitDetail::Told(detail) => detail,
+            ExhibitDetail::Made(detail) => detail,
+        }
+    }
+}
+
+/// What kind of subject is assessed; which hypotheses may compete follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bench {
+    Session { is_device_proven: bool },
+    Device,
+    Workload,
+}
+
+/// Facts about the whole of the evidence, on which single items depend.
+#[derive(Clone, Copy, Debug)]
+struct Court {
+    bench: Bench,
+    has_binding: bool,
+    has_country_binding: bool,
+    has_novelty: bool,
+}
+
+/// Trust is worth at most this much. *Units*: nats.
+const TRUST_MIN: f64 = -6.0;
+/// Criticality counts only where the positive evidence exceeds this.
+const CRITICALITY_FLOOR: f64 = 0.5;
+const DEPENDENCE_WEIGHT: f64 = 0.7;
+/// The p-series takes this many items of one code.
+const SERIES_LEN: usize = 3;
+const SERIES_EXPONENT: f64 = 1.5;
+
+/// The assessment of one subject. `worth` is the criticality's odds multiplier, 1 for an ordinary subject.
+pub fn assess(model: &Model, bench: Bench, exhibits: &[Exhibit<'_>], worth: f64) -> Assessment {
+    let counts =
+        |exhibit: &&Exhibit<'_>| exhibit.nats > NEGLIGIBLE.as_f64() && !exhibit.is_disproved;
+    let court = Court {
+        bench,
+        has_binding: exhibits
+            .iter()
+            .filter(counts)
+            .any(|e| e.code == Code::Binding),
+        has_country_binding: exhibits.iter().any(|e| binds_country(e.detail())),
+        has_novelty: exhibits
+            .iter()
+            .filter(counts)
+            .any(|e| matches!(e.code, Code::NetChain | Code::DevChain)),
+    };
+    let mut sums: Vec<Sum<'_>> = Hypothesis::ALL
+        .into_iter()
+        .map(|hypothesis| Sum::of(hypothesis, court, exhibits, worth))
+        .filter(|sum| sum.competes(bench))
+        .collect();
+    let hypotheses = sums
+        .iter()
+        .map(|sum| {
+            (
+                sum.hypothesis,
+                Points(quantise(model.points(sum.total) * 100.0)).to_score(),
+            )
+        })
+        .collect();
+    // The first of equals wins: `max_by` would take the last.
+    let mut best: Option<usize> = None;
+    for (index, sum) in sums.iter().enumerate() {
+        let leads = best
+            .and_then(|held| sums.get(held))
+            .is_none_or(|held| sum.total > held.total);
+        if leads {
+            best = Some(index);
+        }
+    }
+    let Some(best) = best else {
+        return Assessment::nothing();
+    };
+    let winner = sums.swap_remove(best);
+    winner.explain(model, hypotheses)
+}
+
+fn binds_country(detail: &Detail) -> bool {
+    let Detail::Binding { changes } = detail else {
+        return false;
+    };
+    changes
+        .iter()
+        .any(|change| matches!(change, crate::evidence::BindingChange::Country { .. }))
+}
+
+// ---------------------------------------------------------------- one hypothesis
+
+struct Sum<'a> {
+    hypothesis: Hypothesis,
+    parts: Vec<Part<'a>>,
+    total: f64,
+    has_positive: bool,
+}
+
+/// A line before it is rounded. *Units*: nats.
+struct Part<'a> {
+    nats: f64,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    Exhibit(&'a Exhibit<'a>),
+    Cap(CapOf),
+    Criticality,
+}
+
+impl<'a> Sum<'a> {
+    fn of(hypothesis: Hypothesis, court: Court, exhibits: &'a [Exhibit<'a>], worth: f64) -> Self {
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        let mut trust = 0.0;
+        let mut total = 0.0;
+        for family in FAMILIES {
+            let weighed = weigh_family(hypothesis, family, court, exhibits);
+            let sum: f64 = weighed.iter().map(|part| part.nats).sum();
+            let (low, high) = bounds(hypothesis, family);
+            let capped = sum.clamp(low, high);
+            parts.extend(weighed);
+            if is_material(capped - sum) {
+                let source = Source::Cap(CapOf::Family(family));
+                parts.push(Part {
+                    nats: capped - sum,
+                    source,
+                });
+            }
+            total += capped;
+            trust += capped.min(0.0);
+        }
+        if trust < TRUST_MIN {
+            let back = TRUST_MIN - trust;
+            parts.push(Part {
+                nats: back,
+                source: Source::Cap(CapOf::Trust),
+            });
+            total += back;
+        }
+        let positive: f64 = parts
+            .iter()
+            .filter(|part| matches!(part.source, Source::Exhibit(_)))
+            .map(|part| part.nats.max(0.0))
+            .sum();
+        if positive > CRITICALITY_FLOOR && (worth - 1.0).abs() > f64::EPSILON {
+            let nats = libm::log(worth);
+            parts.push(Part {
+                nats,
+                source: Source::Criticality,
+            });
+            total += nats;
+        }
+        let has_positive = positive > NEGLIGIBLE.as_f64();
+        Self {
+            hypothesis,
+            parts,
+            total: total + prior(hypothesis),
+            has_positive,
+        }
+    }
+
+    fn competes(&self, bench: Bench) -> bool {
+        match (bench, self.hypothesis) {
+            (Bench::Session { .. }, Hypothesis::StolenCredential | Hypothesis::HijackedSession) => {
+                true
+            }
+            (Bench::Session { .. } | Bench::Device, Hypothesis::CompromisedDevice)
+            | (Bench::Session { .. } | Bench::Workload, Hypothesis::Misuse)
+            | (Bench::Workload, Hypothesis::HijackedSession) => self.has_positive,
+            (Bench::Device | Bench::Workload, _) => false,
+        }
+    }
+
+    fn explain(
+        self,
+        model: &Model,
+        hypotheses: Vec<(Hypothesis, crate::number::Score)>,
+    ) -> Assessment {
+        let raw = Points(quantise(model.points(self.total) * 100.0));
+        let exact: Vec<f64> = core::iter::once(model.points(prior(self.hypothesis)))
+            .chain(
+                self.parts
+                    .iter()
+                    .map(|part| model.points_of_difference(part.nats)),
+            )
+            .collect();
+        let rounded = largest_remainder(&exact, raw);
+        let mut points = rounded.into_iter();
+        let prior_line = Contribution {
+            line: Line::Prior,
+            points: points.next().unwrap_or_default(),
+            event: None,
+        };
+        let mut lines: Vec<Contribution> = self
+            .parts
+            .iter()
+            .zip(points)
+            .filter(|(_, points)| *points != Points::ZERO)
+            .map(|(part, points)| part.line(points))
+            .collect();
+        lines.sort_by_key(|line| core::cmp::Reverse(line.points.0.unsigned_abs()));
+        lines.insert(0, prior_line);
+        Assessment {
+            score: raw.to_score(),
+            raw,
+            log_odds: Nats::from_f64(self.total),
+            hypothesis: Some(self.hypothesis),
+            hypotheses,
+            contributions: lines,
+        }
+    }
+}
+
+impl Part<'_> {
+    fn line(&self, points: Points) -> Contribution {
+        match &self.source {
+            Source::Exhibit(exhibit) => Contribution {
+                line: Line::Evidence {
+                    code: exhibit.code,
+                    detail: exhibit.detail().clone(),
+                },
+                points,
+                event: Some(exhibit.event.clone()),
+            },
+            Source::Cap(of) => Contribution {
+                line: Line::Cap { of: *of },
+                points,
+                event: None,
+            },
+            Source::Criticality => Contribution {
+                line: Line::Criticality,
+                points,
+                event: None,
+            },
+        }
+    }
+}
+
+/// Rounds so that the parts add up to `total`: everything down, then one hundredth more to the largest remainders.
+fn largest_remainder(exact: &[f64], total: Points) -> Vec<Points> {
+    let mut floors: Vec<i64> = exact
+        .iter()
+        .map(|points| quantise(libm::floor(points * 100.0)))
+        .collect();
+    let mut missing = total.0 - floors.iter().sum::<i64>();
+    let remainder = |index: usize| {
+        exact
+            .get(index)
+            .map_or(0.0, |p| p * 100.0 - libm::floor(p * 100.0))
+    };
+    let mut order: Vec<usize> = (0..exact.len()).collect();
+    order.sort_by(|a, b| remainder(*b).total_cmp(&remainder(*a)).then(a.cmp(b)));
+    for index in order.iter().cycle().take(exact.len().saturating_mul(2)) {
+        if missing <= 0 {
+            break;
+        }
+        if let Some(floor) = floors.get_mut(*index) {
+            *floor += 1;
+            missing -= 1;
+        }
+    }
+    // Rounding of the total itself can leave one hundredth too many.
+    if let Some(first) = floors.first_mut() {
+        *first += missing;
+    }
+    floors.into_iter().map(Points).collect()
+}
+
+// ---------------------------------------------------------------- families and masks
+
+const FAMILIES: [Family; 11] = [
+    Family::Network,
+    Family::Geo,
+    Family::DeviceNovelty,
+    Family::Auth,
+    Family::Campaign,
+    Family::Reputation,
+    Family::Vendor,
+    Family::Posture,
+    Family::Binding,
+    Family::Access,
+    Family::Analyst,
+];
+
+/// A family's caps, after its weight. *Units*: nats.
+fn bounds(hypothesis: Hypothesis, family: Family) -> (f64, f64) {
+    match family {
+        Family::Network | Family::DeviceNovelty | Family::Auth => (-3.0, 5.0),
+        Family::Geo => (0.0, 4.0),
+        Family::Campaign => (0.0, 5.0),
+        Family::Reputation => (-1.0, 4.0),
+        Family::Vendor => (0.0, 10.0),
+        Family::Posture => (0.0, 6.0),
+        Family::Binding => (0.0, 7.0),
+        Family::Access if hypothesis == Hypothesis::Misuse => (-1.0, 8.0),
+        Family::Access => (-1.0, 5.0),
+        Family::Analyst => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
+
+fn weight(family: Family) -> f64 {
+    match family {
+        Family::Network | Family::DeviceNovelty => DEPENDENCE_WEIGHT,
+        Family::Geo
+        | Family::Auth
+        | Family::Campaign
+        | Family::Reputation
+        | Family::Vendor
+        | Family::Posture
+        | Family::Binding
+        | Family::Access
+        | Family::Analyst => 1.0,
+    }
+}
+
+/// The items of one family that count for a hypothesis, weighed; codes in their fixed order.
+fn weigh_family<'a>(
+    hypothesis: Hypothesis,
+    family: Family,
+    court: Court,
+    exhibits: &'a [Exhibit<'a>],
+) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    for code in Code::ALL.into_iter().filter(|code| code.family() == family) {
+        let mut items: Vec<(f64, &Exhibit<'a>)> = exhibits
+            .iter()
+            .filter(|exhibit| exhibit.code == code)
+            .map(|exhibit| (bearing(hypothesis, court, exhibit), exhibit))
+            .filter(|(nats, _)| is_material(*nats))
+            .collect();
+        if code.kind() == Kind::Event {
+            items.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(x.key.cmp(&y.key)));
+            items.truncate(SERIES_LEN);
+        } else {
+            items.sort_by_key(|(_, exhibit)| exhibit.key);
+        }
+        for (index, (nats, exhibit)) in items.into_iter().enumerate() {
+            let rank = crate::number::float(i64::try_from(index + 1).unwrap_or(i64::MAX));
+            let series = match code.kind() {
+                Kind::Event => libm::pow(rank, SERIES_EXPONENT),
+                Kind::State => 1.0,
+            };
+            let nats = weight(family) * nats / series;
+            parts.push(Part {
+                nats,
+                source: Source::Exhibit(exhibit),
+            });
+        }
+    }
+    parts
+}
+
+fn is_material(nats: f64) -> bool {
+    libm::fabs(nats) > 1e-9
+}
+
+/// What an item is worth for a hypothesis; 0 where it does not bear on it.
+fn bearing(hypothesis: Hypothesis, court: Court, exhibit: &Exhibit<'_>) -> f64 {
+    let nats = exhibit.nats;
+    match hypothesis {
+        Hypothesis::StolenCredential if exhibit.is_disproved => 0.0,
+        Hypothesis::HijackedSession if exhibit.is_disproved => 0.0,
+        Hypothesis::StolenCredential => credential_bearing(court, exhibit, nats),
+        Hypothesis::HijackedSession => session_bearing(court, exhibit, nats),
+        Hypothesis::CompromisedDevice => match exhibit.code {
+            Code::Posture | Code::EdrAlert => nats,
+            Code::Analyst if is_about_device(exhibit, court) => nats,
+            _ => 0.0,
+        },
+        Hypothesis::Misuse => match exhibit.code {
+            Code::AccRate | Code::AccFanout | Code::AccDeny | Code::AccVol => nats,
+            Code::Analyst if !is_about_device(exhibit, court) => nats,
+            _ => 0.0,
+        },
+    }
+}
+
+fn credential_bearing(court: Court, exhibit: &Exhibit<'_>, nats: f64) -> f64 {
+    match exhibit.code {
+        Code::NetChain
+        | Code::DevChain
+        | Code::AuthChain
+        | Code::Travel
+        | Code::NetClass
+        | Code::FailUser
+        | Code::FailSucc
+        | Code::IpFanout
+        | Code::TenantSpray
+        | Code::MfaFatigue
+        | Code::CredChange
+        | Code::IdpRisk => nats,
+        Code::AccRate | Code::AccFanout | Code::AccDeny | Code::AccVol if court.has_novelty => nats,
+        Code::Analyst if !is_about_device(exhibit, court) => nats,
+        Code::AccRate
+        | Code::AccFanout
+        | Code::AccDeny
+        | Code::AccVol
+        | Code::Analyst
+        | Code::Posture
+        | Code::EdrAlert
+        | Code::Binding => 0.0,
+    }
+}
+
+/// In a hijacked session trust comes from a device-bound proof alone, and novelty counts beside a broken binding alone.
+fn session_bearing(court: Court, exhibit: &Exhibit<'_>, nats: f64) -> f64 {
+    let is_device_proven = matches!(
+        court.bench,
+        Bench::Session {
+            is_device_proven: true
+        }
+    );
+    match exhibit.code {
+        Code::Binding | Code::CredChange | Code::IdpRisk => nats,
+        Code::DevChain if nats < 0.0 => {
+            if is_device_proven {
+                nats
+            } else {
+                0.0
+            }
+        }
+        Code::NetChain | Code::DevChain | Code::NetClass if court.has_binding => nats.max(0.0),
+        Code::Travel if court.has_binding && !court.has_country_binding => nats,
+        Code::AccRate | Code::AccFanout | Code::AccDeny | Code::AccVol
+            if court.has_binding || court.bench == Bench::Workload =>
+        {
+            nats
+        }
+        Code::Analyst if !is_about_device(exhibit, court) => nats,
+        Code::NetChain
+        | Code::DevChain
+        | Code::NetClass
+        | Code::Travel
+        | Code::AccRate
+        | Code::AccFanout
+        | Code::AccDeny
+        | Code::AccVol
+        | Code::Analyst
+        | Code::AuthChain
+        | Code::FailUser
+        | Code::FailSucc
+        | Code::IpFanout
+        | Code::TenantSpray
+        | Code::MfaFatigue
+        | Code::Posture
+        | Code::EdrAlert => 0.0,
+    }
+}
+
+/// A verdict counts in the hypotheses of what it names; a device's verdicts carry this key.
+pub const DEVICE_VERDICT: u64 = 0xDE71CE;
+
+fn is_about_device(exhibit: &Exhibit<'_>, court: Court) -> bool {
+    court.bench == Bench::Device || exhibit.key == DEVICE_VERDICT
+}
+
+/// A verdict as evidence would show it.
+pub fn verdict_detail(verdict: Verdict, by: &str) -> Detail {
+    Detail::Verdict {
+        verdict,
+        by: by.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
