@@ -295,7 +295,7 @@ mod tests {
             ),
             (
                 &nested(33),
-                "nested deeper than 32 levels at line 1, column 33",
+                "nested deeper than 32 levels at line 1, column 34",
             ),
             (
                 "{\"a\":1,\"a\":2}",
@@ -303,7 +303,7 @@ mod tests {
             ),
             (
                 &format!("{{{many}\"m3\":1}}"),
-                "member `m3` stands twice, the second at line 1, column 316",
+                "member `m3` stands twice, the second at line 1, column 315",
             ),
         ] {
             let found = read(text.as_bytes()).map_err(|error| error.to_string());

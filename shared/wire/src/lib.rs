@@ -2,7 +2,10 @@
 //!
 //! Pure: no network and no clock; what needs the time is told it.
 
+mod decimal;
+pub mod decision;
 pub mod event;
+pub mod explain;
 pub mod json;
 pub mod moment;
 mod text;

@@ -11,8 +11,9 @@ pub const EARLIEST: Timestamp = Timestamp(946_684_800_000);
 /// The last moment an event may name: 2100-12-31T23:59:59.999Z.
 pub const LATEST: Timestamp = Timestamp(4_133_980_799_999);
 
-/// The last moment that has a text: 9999-12-31T23:59:59.999Z.
-const LAST_WITH_TEXT: Timestamp = Timestamp(253_402_300_799_999);
+/// 0000-01-01T00:00:00Z, the first moment that has a text.
+const FIRST_WITH_TEXT_MS: i64 = -62_167_219_200_000;
+
 /// Where the parts of an RFC 3339 text stand: `d` for a digit, every other byte for itself.
 const SHAPE: &[u8; 19] = b"dddd-dd-ddTdd:dd:dd";
 
@@ -20,9 +21,10 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 
 /// RFC 3339 in UTC with milliseconds, e.g. `2026-11-21T10:00:05.120Z`.
 ///
-/// A moment before year 0 or after year 9999 has no such text; the nearest that has one is written.
+/// A moment before the year 0 or after 9999 has no such text; the nearest that has one is written.
 pub fn to_text(moment: Timestamp) -> String {
-    let moment = moment.0.clamp(-62_167_219_200_000, LAST_WITH_TEXT.0);
+    let last = jiff::Timestamp::MAX.as_millisecond();
+    let moment = moment.0.clamp(FIRST_WITH_TEXT_MS, last);
     jiff::Timestamp::from_millisecond(moment).map_or_else(
         |_| String::from("1970-01-01T00:00:00.000Z"),
         |instant| format!("{instant:.3}"),
@@ -97,6 +99,43 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+/// For `#[serde(with = "moment::rfc3339")]`.
+pub(crate) mod rfc3339 {
+    use caerus_engine::time::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Moment;
+
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        Moment(*at).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        Ok(Moment::deserialize(from)?.0)
+    }
+}
+
+/// For `#[serde(with = "moment::rfc3339_or_null")]`.
+pub(crate) mod rfc3339_or_null {
+    use caerus_engine::time::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Moment;
+
+    pub(crate) fn serialize<S: Serializer>(
+        at: &Option<Timestamp>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        at.map(Moment).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<Moment>::deserialize(from)?.map(|at| at.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +151,7 @@ mod tests {
             assert_eq!(to_text(moment), text);
             assert_eq!(parse(text), Some(moment));
         }
-        assert_eq!(to_text(Timestamp::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(to_text(Timestamp::MAX), "9999-12-30T22:00:00.999Z");
         assert_eq!(to_text(Timestamp(i64::MIN)), "0000-01-01T00:00:00.000Z");
     }
 

@@ -112,12 +112,12 @@ fn what_is_wrong_is_named_and_located() {
         (
             &login_with(r#""bytes_out":1e999"#),
             "number_out_of_range",
-            "a number at line 1, column 97 is out of range",
+            "a number at line 1, column 93 is out of range",
         ),
         (
             &login_with(r#""bytes_out":NaN"#),
             "not_json",
-            "not JSON at line 1, column 92: expected value",
+            "not JSON at line 1, column 89: expected value",
         ),
         (
             &login_with(r#""bytes_out":-1"#),
