@@ -53,12 +53,6 @@ impl Memo {
         self.lock().counts
     }
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        let halves = self.lock();
-        halves.young.len() + halves.old.len()
-    }
-
     /// A panic elsewhere while it was held leaves at worst a verdict less.
     fn lock(&self) -> std::sync::MutexGuard<'_, Halves> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -139,3 +139,108 @@ impl core::fmt::Debug for PolicySet {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use caerus_engine::decide::{DeviceFacts, FactsOf};
+    use caerus_engine::id::{DeviceId, SessionId, TenantId, UserId};
+    use caerus_engine::number::Score;
+    use caerus_engine::signal::NetworkClass;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rules that look at numbers in every way there is.
+    const NUMBERS: &str = r#"
+        @id("a") @respond("revoke") @scope("session") forbid (principal, action, resource) when { context.score > 40 && context.scores.misuse <= 60 };
+        @id("b") @respond("revoke") @scope("session") forbid (principal, action, resource) when { 30 == context.scores.stolen_credential || context.score != 50 };
+        @id("c") @respond("revoke") @scope("user") forbid (principal, action, resource) when { context.scores.hijacked_session * 2 < context.scores.misuse };
+        @id("d") @respond("revoke") @scope("session") forbid (principal, action, resource) when { context.level == "HIGH" };
+    @id("g") @respond("revoke") @scope("user") forbid (principal == User::"bob", action, resource);
+        @id("e") @respond("revoke") @scope("device") forbid (principal, action, resource) unless { context has session_age_s && context.session_age_s >= -5 };
+        @id("f") @respond("revoke") @scope("session") forbid (principal, action, resource) when { context has step_up_age_s && context.step_up_age_s < 900 };
+    "#;
+
+    static SET: LazyLock<PolicySet> =
+        LazyLock::new(|| PolicySet::load(&[("p.cedar", NUMBERS)]).unwrap());
+
+    prop_compose! {
+        fn any_facts()(
+            of in prop::sample::select(vec![FactsOf::Session, FactsOf::User, FactsOf::Device]),
+            scores in prop::array::uniform4(0u8..=100),
+            edge in prop::sample::select(vec![0u8, 30, 40, 50, 60, 80]),
+            ages in (prop::option::of(895u32..905), prop::option::of(0u32..3)),
+            is_bob in any::<bool>(),
+        ) -> Facts {
+            Facts {
+                of,
+                user: Some(UserId::new(if is_bob { "bob" } else { "alice" })),
+                session: Some(SessionId::new("s-1")),
+                device: Some(DeviceId::new("laptop")),
+                score: Score(edge),
+                scores: scores.map(Score),
+                step_up_age_s: ages.0,
+                session_age_s: ages.1,
+                ..blank()
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_is_remembered_is_what_would_be_worked_out(facts in any_facts()) {
+            prop_assert_eq!(SET.matches(&facts).to_vec(), SET.evaluate(&facts));
+        }
+    }
+
+    #[test]
+    fn the_property_meets_remembered_verdicts() {
+        // Without this the property above could hold by never remembering.
+        let (of, scores) = (FactsOf::Device, [Score(1); 4]);
+        let facts = |score| Facts {
+            of,
+            scores,
+            score: Score(score),
+            ..blank()
+        };
+        assert_eq!(
+            SET.visible.project(&facts(41)),
+            SET.visible.project(&facts(49))
+        );
+        assert_ne!(
+            SET.visible.project(&facts(49)),
+            SET.visible.project(&facts(50))
+        );
+        assert_ne!(
+            SET.visible.project(&facts(79)),
+            SET.visible.project(&facts(80))
+        );
+    }
+
+    fn blank() -> Facts {
+        Facts {
+            of: FactsOf::Session,
+            tenant: TenantId::new("acme"),
+            user: None,
+            session: None,
+            device: None,
+            workload: None,
+            score: Score(0),
+            hypothesis: None,
+            scores: [Score(0); 4],
+            codes: BTreeSet::new(),
+            network: NetworkClass::Unknown,
+            country: None,
+            acr: None,
+            step_up_age_s: None,
+            session_age_s: None,
+            device_facts: DeviceFacts::default(),
+            is_account_disabled: false,
+            is_learning: false,
+        }
+    }
+}

@@ -7,12 +7,16 @@ use crate::problem::{PolicyProblem, Source};
 pub(crate) const FILE_BYTES_MAX: usize = 256 * 1024;
 /// *Units*: bytes of one policy, from the end of the former to its semicolon.
 pub(crate) const POLICY_BYTES_MAX: usize = 8 * 1024;
-/// Brackets open at once, and `if`s in one policy.
+/// Brackets open at once, `if`s in one policy, and members taken of members (`a.b.c`).
 pub(crate) const NESTING_MAX: u32 = 24;
+/// Times that one policy joins by `&&`, `||` or arithmetic: each nests all before it one deeper.
+pub(crate) const JOINTS_MAX: u32 = 128;
 
 struct Scan {
     depth: u32,
     ifs: u32,
+    members: u32,
+    joints: u32,
     policy_start: Option<usize>,
     word_start: Option<usize>,
     skipping: Skipping,
@@ -39,6 +43,8 @@ pub(crate) fn check(source: Source<'_>) -> Result<(), PolicyProblem> {
     let mut scan = Scan {
         depth: 0,
         ifs: 0,
+        members: 0,
+        joints: 0,
         policy_start: None,
         word_start: None,
         skipping: Skipping::Nothing,
@@ -91,18 +97,34 @@ impl Scan {
         match byte {
             b'(' | b'[' | b'{' => self.depth += 1,
             b')' | b']' | b'}' => self.depth = self.depth.saturating_sub(1),
+            b'.' => self.members += 1,
+            b'&' | b'|' | b'+' | b'-' | b'*' => {
+                self.members = 0;
+                let is_second = at
+                    .checked_sub(1)
+                    .and_then(|at| source.text.as_bytes().get(at));
+                if is_second != Some(&byte) || !matches!(byte, b'&' | b'|') {
+                    self.joints += 1;
+                }
+            }
+            b'=' | b'<' | b'>' | b',' => self.members = 0,
             b';' => {
                 self.depth = 0;
                 self.ifs = 0;
+                self.members = 0;
+                self.joints = 0;
                 self.policy_start = None;
             }
             _ => {}
         }
-        if self.depth > NESTING_MAX || self.ifs > NESTING_MAX {
-            return Err(
-                PolicyProblem::at(source, at, format!("nested deeper than {NESTING_MAX}"))
-                    .with_help("split the rule: rules of one scope add up"),
-            );
+        let help = "split the rule: rules of one scope add up";
+        if self.depth.max(self.ifs).max(self.members) > NESTING_MAX {
+            let message = format!("nested deeper than {NESTING_MAX}");
+            return Err(PolicyProblem::at(source, at, message).with_help(help));
+        }
+        if self.joints > JOINTS_MAX {
+            let message = format!("more than {JOINTS_MAX} conditions are joined in one policy");
+            return Err(PolicyProblem::at(source, at, message).with_help(help));
         }
         Ok(())
     }
@@ -137,6 +159,19 @@ mod tests {
         let ifs = "if true then true else ".repeat(25);
         assert!(message(&ifs).is_some_and(|m| m.contains("nested deeper")));
         assert_eq!(message(&"(".repeat(24)), None);
+    }
+
+    #[test]
+    fn chains_are_bounded_and_each_policy_begins_anew() {
+        let chain = "true && ".repeat(128);
+        assert_eq!(message(&format!("{chain}; {chain};")), None);
+        assert!(message(&format!("{chain} a || b")).is_some_and(|m| m.contains("128 conditions")));
+        let members = |dots: usize| format!("a{}", " .b(c)".repeat(dots));
+        assert_eq!(
+            message(&format!("{} && {}", members(24), members(24))),
+            None
+        );
+        assert!(message(&members(25)).is_some_and(|m| m.contains("nested deeper")));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn a_policy_that_does_not_parse_is_told_at_its_place() {
     );
     check(
         &GOOD.replace("when", "wehn"),
-        &["p.cedar:2:38: invalid policy condition: wehn (did you mean `when`?)"],
+        &["p.cedar:2:38: invalid policy condition: wehn (condition must be"],
     );
     check(
         &format!("{GOOD}\n{GOOD}}}"),
@@ -333,13 +333,18 @@ fn the_deepest_text_within_bounds_neither_panics_nor_overflows() {
     let conditions = [
         format!("{}true{}", "(".repeat(22), ")".repeat(22)),
         "if true then true else ".repeat(24) + "true",
-        "true && ".repeat(990) + "true",
-        "true || ".repeat(990) + "true",
-        format!("0{} > 1", " + 1".repeat(1_900)),
-        format!("context{} == 1", ".a".repeat(3_900)),
+        "true && ".repeat(128) + "true",
+        "true || ".repeat(128) + "true",
+        format!("0{} > 1", " + 1".repeat(128)),
+        format!("context{} == 1", ".a".repeat(24)),
         format!("{}true", "!".repeat(4)),
         format!("{}[]{} == []", "[".repeat(22), "]".repeat(22)),
         format!("{}1{} == 1", "{a: ".repeat(22), "}".repeat(22)),
+        format!(
+            "{}true{}",
+            "(true && if ".repeat(22),
+            " then true else false)".repeat(22)
+        ),
     ];
     for condition in conditions {
         let text = when(&condition);
@@ -349,7 +354,8 @@ fn the_deepest_text_within_bounds_neither_panics_nor_overflows() {
             assert!(
                 problems
                     .iter()
-                    .all(|problem| !problem.message.contains("longer than")),
+                    .all(|problem| !problem.message.contains("deeper")
+                        && !problem.message.contains("joined")),
                 "the text is meant to be within bounds: {problems:?}"
             );
         }
