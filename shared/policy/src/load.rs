@@ -60,7 +60,7 @@ struct Loading<'a> {
 impl PolicySet {
     /// Reads the files of a set: names and texts, in any order.
     ///
-    /// *Errors*: everything wrong with it, by file, line and column; at most [`PROBLEMS_MAX`].
+    /// *Errors*: everything wrong with it, by file, line and column; at most a hundred.
     pub fn load<N: AsRef<str>, T: AsRef<str>>(
         files: &[(N, T)],
     ) -> Result<Self, Vec<PolicyProblem>> {

@@ -115,99 +115,101 @@ fn a_word_that_no_fact_can_be_is_told_at_its_place() {
     );
 }
 
+/// Annotations, and what they are told.
+const ANNOTATIONS: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "p.cedar:2:1: @id is missing",
+            "p.cedar:2:1: @respond is missing",
+            "p.cedar:2:1: @scope is missing",
+        ],
+    ),
+    (
+        r#"@respond("revoke") @scope("session")"#,
+        &["p.cedar:1:1: @id is missing"],
+    ),
+    (
+        r#"@id("") @respond("revoke") @scope("session")"#,
+        &["p.cedar:1:1: @id: a name has 1 to 128 bytes"],
+    ),
+    (
+        r#"@id("a b") @respond("revoke") @scope("session")"#,
+        &["p.cedar:1:1: @id: `a b` holds a space"],
+    ),
+    (
+        r#"@id("a") @respond("block") @scope("session")"#,
+        &["p.cedar:1:10: @respond cannot be `block` (it is `revoke`"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("ip")"#,
+        &["p.cedar:1:29: @scope cannot be `ip` (one of `session`"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("user") @mode("off")"#,
+        &["p.cedar:1:44: @mode cannot be `off`"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("user") @severity("9")"#,
+        &["p.cedar:1:44: there is no annotation `@severity` (known are @id"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("session")"#,
+        &["p.cedar:1:1: @acr_values is missing"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("session") @acr_values(" ")"#,
+        &["p.cedar:1:48: @acr_values names 0 things"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("session") @acr_values("x x")"#,
+        &["p.cedar:1:48: @acr_values names `x` twice"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("session") @acr_values("x") @max_age("soon")"#,
+        &["p.cedar:1:65: @max_age cannot be `soon`"],
+    ),
+    (
+        r#"@id("a") @respond("restrict") @scope("device")"#,
+        &["p.cedar:1:10: a restriction needs to say what it covers"],
+    ),
+    (
+        r#"@id("a") @respond("restrict") @scope("device") @sensitivity_above("4")"#,
+        &["p.cedar:1:48: @sensitivity_above cannot be `4`"],
+    ),
+    (
+        r#"@id("a") @respond("restrict") @scope("device") @apps("")"#,
+        &["p.cedar:1:48: @apps names 0 things"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("user") @acr_values("x")"#,
+        &["p.cedar:1:44: @acr_values belongs to @respond(\"step_up\")"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("user") @acr_values("x") @apps("p")"#,
+        &["p.cedar:1:62: @apps belongs to @respond(\"restrict\")"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("app")"#,
+        &["p.cedar:1:1: @app is missing"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("user") @app("p")"#,
+        &["p.cedar:1:44: @app belongs to @scope(\"app\")"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("user") @for("2d")"#,
+        &["p.cedar:1:44: @for is longer than 24 h"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("user") @for("0s")"#,
+        &["p.cedar:1:44: @for cannot be `0s`"],
+    ),
+];
+
 #[test]
 fn annotations_that_do_not_fit_are_told_at_their_place() {
-    let table: &[(&str, &[&str])] = &[
-        (
-            "",
-            &[
-                "p.cedar:2:1: @id is missing",
-                "p.cedar:2:1: @respond is missing",
-                "p.cedar:2:1: @scope is missing",
-            ],
-        ),
-        (
-            r#"@respond("revoke") @scope("session")"#,
-            &["p.cedar:1:1: @id is missing"],
-        ),
-        (
-            r#"@id("") @respond("revoke") @scope("session")"#,
-            &["p.cedar:1:1: @id: a name has 1 to 128 bytes"],
-        ),
-        (
-            r#"@id("a b") @respond("revoke") @scope("session")"#,
-            &["p.cedar:1:1: @id: `a b` holds a space"],
-        ),
-        (
-            r#"@id("a") @respond("block") @scope("session")"#,
-            &["p.cedar:1:10: @respond cannot be `block` (it is `revoke`"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("ip")"#,
-            &["p.cedar:1:29: @scope cannot be `ip` (one of `session`"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("user") @mode("off")"#,
-            &["p.cedar:1:44: @mode cannot be `off`"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("user") @severity("9")"#,
-            &["p.cedar:1:44: there is no annotation `@severity` (known are @id"],
-        ),
-        (
-            r#"@id("a") @respond("step_up") @scope("session")"#,
-            &["p.cedar:1:1: @acr_values is missing"],
-        ),
-        (
-            r#"@id("a") @respond("step_up") @scope("session") @acr_values(" ")"#,
-            &["p.cedar:1:48: @acr_values names 0 things"],
-        ),
-        (
-            r#"@id("a") @respond("step_up") @scope("session") @acr_values("x x")"#,
-            &["p.cedar:1:48: @acr_values names `x` twice"],
-        ),
-        (
-            r#"@id("a") @respond("step_up") @scope("session") @acr_values("x") @max_age("soon")"#,
-            &["p.cedar:1:65: @max_age cannot be `soon`"],
-        ),
-        (
-            r#"@id("a") @respond("restrict") @scope("device")"#,
-            &["p.cedar:1:10: a restriction needs to say what it covers"],
-        ),
-        (
-            r#"@id("a") @respond("restrict") @scope("device") @sensitivity_above("4")"#,
-            &["p.cedar:1:48: @sensitivity_above cannot be `4`"],
-        ),
-        (
-            r#"@id("a") @respond("restrict") @scope("device") @apps("")"#,
-            &["p.cedar:1:48: @apps names 0 things"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("user") @acr_values("x")"#,
-            &["p.cedar:1:44: @acr_values belongs to @respond(\"step_up\")"],
-        ),
-        (
-            r#"@id("a") @respond("step_up") @scope("user") @acr_values("x") @apps("p")"#,
-            &["p.cedar:1:62: @apps belongs to @respond(\"restrict\")"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("app")"#,
-            &["p.cedar:1:1: @app is missing"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("user") @app("p")"#,
-            &["p.cedar:1:44: @app belongs to @scope(\"app\")"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("user") @for("2d")"#,
-            &["p.cedar:1:44: @for is longer than 24 h"],
-        ),
-        (
-            r#"@id("a") @respond("revoke") @scope("user") @for("0s")"#,
-            &["p.cedar:1:44: @for cannot be `0s`"],
-        ),
-    ];
-    for (annotations, expected) in table {
+    for (annotations, expected) in ANNOTATIONS {
         check(&rule(annotations), expected);
     }
 }
