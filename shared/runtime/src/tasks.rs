@@ -199,14 +199,16 @@ mod tests {
         assert!(shutdown.is_begun());
     }
 
+    async fn think() -> io::Result<()> {
+        panic!("a thought")
+    }
+
     #[tokio::test]
     async fn a_panic_is_seen_and_named() {
         let shutdown = Shutdown::new();
         let mut group = TaskGroup::new(&shutdown);
         group.spawn("loop", until(shutdown.clone()));
-        group.spawn("thinker", async {
-            io::Result::<()>::Err(panic!("a thought"))
-        });
+        group.spawn("thinker", think());
         let failure = group.join(GRACE).await.unwrap_err();
         assert_eq!(failure.to_string(), "task `thinker` panicked: a thought");
     }

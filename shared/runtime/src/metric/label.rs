@@ -168,7 +168,8 @@ labels! {
     /// Why a credential did not do.
     AuthFailure("reason") {
         Malformed = "malformed", Unknown = "unknown", Expired = "expired", Revoked = "revoked",
-        MissingRight = "missing_right", OtherTenant = "other_tenant",
+        /// Known, without the right or the tenant that was asked for.
+        Forbidden = "forbidden",
     }
 }
 

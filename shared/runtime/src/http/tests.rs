@@ -1,0 +1,1 @@
+//! The shell as a stranger meets it, over real sockets.
