@@ -26,9 +26,9 @@ pub(super) struct Record {
     location: Option<Location>,
     traits: Traits,
     country_code: Option<String>,
-    latitude: Option<Degrees>,
-    longitude: Option<Degrees>,
-    accuracy_radius: Option<u32>,
+    latitude: Option<Number>,
+    longitude: Option<Number>,
+    accuracy_radius: Option<Number>,
     /// Traits stand at the top in MaxMind's small databases.
     #[serde(flatten)]
     top: Traits,
@@ -55,23 +55,24 @@ struct Names {
 
 #[derive(Debug, Deserialize)]
 struct Location {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    accuracy_radius: Option<u32>,
+    latitude: Option<Number>,
+    longitude: Option<Number>,
+    accuracy_radius: Option<Number>,
 }
 
-/// Some flat files hold numbers as text.
+/// Files choose the width of their numbers freely, and some flat ones hold numbers as text.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Degrees {
-    Number(f64),
+enum Number {
+    Whole(u32),
+    Real(f64),
     Text(String),
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Traits {
-    autonomous_system_number: Option<u32>,
+    autonomous_system_number: Option<Number>,
     is_anonymous: bool,
     is_anonymous_vpn: bool,
     is_hosting_provider: bool,
@@ -97,7 +98,7 @@ impl Record {
     pub(super) fn asn(&self) -> Option<Asn> {
         [&self.top, &self.traits]
             .into_iter()
-            .find_map(|traits| traits.autonomous_system_number)
+            .find_map(|traits| traits.autonomous_system_number.as_ref()?.whole())
             .filter(|number| *number != 0)
             .map(Asn)
     }
@@ -112,11 +113,14 @@ impl Record {
 
     pub(super) fn fix(&self) -> Option<Fix> {
         let nested = self.location.as_ref();
-        let degrees = |nested: Option<f64>, flat: &Option<Degrees>| {
-            nested.or_else(|| flat.as_ref().and_then(Degrees::value))
-        };
-        let latitude = degrees(nested.and_then(|place| place.latitude), &self.latitude)?;
-        let longitude = degrees(nested.and_then(|place| place.longitude), &self.longitude)?;
+        let latitude = nested
+            .and_then(|place| place.latitude.as_ref())
+            .or(self.latitude.as_ref())?
+            .real()?;
+        let longitude = nested
+            .and_then(|place| place.longitude.as_ref())
+            .or(self.longitude.as_ref())?
+            .real()?;
         // Flat files write 0, 0 where they know nothing.
         let is_nowhere = latitude.abs() < f64::EPSILON && longitude.abs() < f64::EPSILON;
         if is_nowhere && self.city().is_none() {
@@ -133,8 +137,9 @@ impl Record {
         let given_km = self
             .location
             .as_ref()
-            .and_then(|place| place.accuracy_radius)
-            .or(self.accuracy_radius);
+            .and_then(|place| place.accuracy_radius.as_ref())
+            .or(self.accuracy_radius.as_ref())
+            .and_then(Number::whole);
         match given_km {
             Some(km) if km > 0 => km.saturating_mul(METRES_PER_KM),
             _ if self.city().is_some() => CITY_RADIUS_M,
@@ -176,10 +181,19 @@ impl Record {
     }
 }
 
-impl Degrees {
-    fn value(&self) -> Option<f64> {
+impl Number {
+    fn real(&self) -> Option<f64> {
         match self {
-            Self::Number(number) => Some(*number),
+            Self::Whole(number) => Some(f64::from(*number)),
+            Self::Real(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    fn whole(&self) -> Option<u32> {
+        match self {
+            Self::Whole(number) => Some(*number),
+            Self::Real(number) => u32::try_from(quantise(*number)).ok(),
             Self::Text(text) => text.trim().parse().ok(),
         }
     }

@@ -36,7 +36,7 @@ fn a_city_database_gives_country_city_and_a_fix_with_its_radius() {
         Some(Fix {
             latitude: 51_514_200,
             longitude: -93_100,
-            radius_m: Some(10_000),
+            radius_m: Some(100_000),
         })
     );
     assert_eq!(locate(&databases, "::ffff:81.2.69.160"), london);
