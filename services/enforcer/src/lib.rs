@@ -2,9 +2,15 @@
 //!
 //! Knows no broker, no database, no score and no policy: only decisions, identities and routes.
 
+pub mod forward;
+pub mod identity;
 pub mod judge;
+pub mod keys;
 pub mod limit;
+pub mod net;
 pub mod picture;
+pub mod route;
+pub mod token;
 
 #[cfg(test)]
 mod sample;

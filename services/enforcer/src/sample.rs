@@ -1,10 +1,14 @@
 //! Builders for tests: only what matters to a test appears in it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use caerus_engine::decide::{Action, Requires, Target};
 use caerus_engine::id::{AcrValue, RuleId, SessionId, TenantId, UserId};
 use caerus_engine::time::{Span, Timestamp};
+
+use caerus_runtime::port::Clock;
 
 use crate::picture::Decision;
 
@@ -58,5 +62,30 @@ pub(crate) fn requires(classes: &[&str], max_age_s: Option<u32>) -> Requires {
     Requires {
         acr_values: classes.iter().map(|class| AcrValue::new(*class)).collect(),
         max_age_s,
+    }
+}
+
+/// One key of each usable kind, and several that are not.
+pub(crate) const KEY_SET: &[u8] = include_bytes!("sample/jwks.json");
+
+/// A clock that moves when told; both its hands together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ManualClock {
+    passed_ms: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    pub(crate) fn advance(&self, ms: u64) {
+        self.passed_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        NOW + Span::millis(i64::try_from(self.monotonic_ms()).unwrap())
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.passed_ms.load(Ordering::SeqCst)
     }
 }

@@ -125,7 +125,7 @@ fn a_cut_off_means_credentials_older_than_it_and_those_of_unknown_age() {
         except_sessions: BTreeSet::from([SessionId::new("s-new")]),
         ..sample::revoke(sample::user("alice"))
     };
-    let second = caerus_engine::time::Span::seconds(1);
+    let second = Span::seconds(1);
     let old = ask(Some("alice"), Some("s-1"));
     let cases = [
         (aged(old.clone(), NOW - second), "revoke 1"),
@@ -193,7 +193,7 @@ fn a_session_that_is_known_to_be_anothers_is_a_conflict() {
 
 #[test]
 fn a_step_up_is_met_by_class_age_and_a_moment_after_the_demand() {
-    let seconds = caerus_engine::time::Span::seconds;
+    let seconds = Span::seconds;
     let decision = sample::step_up(sample::session("alice", "s-1"));
     let unmet = "step_up urn:caerus:acr:mfa Some(300)";
     let now = NOW + seconds(600);
