@@ -4,8 +4,10 @@
 
 mod decimal;
 pub mod decision;
+pub mod entry;
 pub mod event;
 pub mod explain;
+pub mod form;
 pub mod json;
 pub mod moment;
 mod text;
