@@ -10,6 +10,10 @@ pub mod explain;
 pub mod form;
 pub mod json;
 pub mod moment;
+pub mod problem;
+pub mod progress;
+pub mod score_line;
+pub mod stream;
 mod text;
 mod word;
 
