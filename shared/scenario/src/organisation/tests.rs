@@ -1,0 +1,515 @@
+//! What the organisation promises: order, sameness, names, rates, and the shape of each attack.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use caerus_wire::Timestamp;
+use caerus_wire::event::{EventType, Failure, NativeEvent, Outcome, Severity};
+
+use super::{Config, Organisation};
+use crate::attack::Attack;
+use crate::form::BENIGN;
+
+/// Monday, 2026-10-05, 00:00 UTC.
+const START: Timestamp = Timestamp(1_791_158_400_000);
+const DAY_MS: i64 = 86_400_000;
+
+fn config(seed: u64, users: u32, days: u32, attacks: &[Attack]) -> Config {
+    Config {
+        seed,
+        users,
+        days,
+        start: START,
+        tenant: "acme".to_owned(),
+        attacks: attacks.to_vec(),
+    }
+}
+
+fn events(config: Config) -> Vec<NativeEvent> {
+    Organisation::new(config).events().collect()
+}
+
+fn lines(config: Config) -> Vec<String> {
+    Organisation::new(config)
+        .events()
+        .map(|event| event.to_json())
+        .collect()
+}
+
+fn label(event: &NativeEvent) -> &str {
+    event
+        .label
+        .as_ref()
+        .and_then(|label| label.as_str())
+        .unwrap()
+}
+
+fn of(events: &[NativeEvent], attack: Attack) -> Vec<&NativeEvent> {
+    events
+        .iter()
+        .filter(|event| label(event) == attack.name())
+        .collect()
+}
+
+fn country(event: &NativeEvent) -> &str {
+    event
+        .geo
+        .as_ref()
+        .and_then(|geo| geo.country.as_deref())
+        .unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
+    let run = |seed| lines(config(seed, 12, 3, Attack::ALL));
+    let first = run(7);
+    assert!(first.len() > 200, "{}", first.len());
+    assert!(first == run(7), "the second run differs");
+    let other: BTreeSet<String> = run(8).into_iter().collect();
+    assert!(first.iter().all(|line| !other.contains(line)));
+}
+
+#[test]
+fn attacks_leave_ordinary_life_as_it_is() {
+    let benign = |attacks| {
+        let mut lines = lines(config(7, 15, 5, attacks));
+        lines.retain(|line| line.contains(r#""label":"benign""#));
+        lines
+    };
+    assert!(benign(&[]) == benign(Attack::ALL));
+}
+
+#[test]
+fn more_people_leave_those_who_are_there_as_they_are() {
+    let few: BTreeSet<String> = lines(config(7, 5, 4, &[])).into_iter().collect();
+    let many: BTreeSet<String> = lines(config(7, 9, 4, &[])).into_iter().collect();
+    assert!(few.is_subset(&many) && few.len() < many.len());
+}
+
+#[test]
+fn events_come_in_time_order_within_the_days_asked_for() {
+    let events = events(config(3, 40, 6, Attack::ALL));
+    assert!(events.is_sorted_by_key(|event| event.time));
+    let end = Timestamp(START.0 + 6 * DAY_MS);
+    assert!(
+        events
+            .iter()
+            .all(|event| START <= event.time && event.time < end)
+    );
+}
+
+#[test]
+fn a_start_in_the_middle_of_a_day_is_kept_to() {
+    let start = Timestamp(START.0 + 45_000_001);
+    let events = events(Config {
+        start,
+        ..config(3, 10, 2, &[])
+    });
+    let end = Timestamp(start.0 + 2 * DAY_MS);
+    assert!(
+        events
+            .iter()
+            .all(|event| start <= event.time && event.time < end)
+    );
+    assert!(events.last().unwrap().time.0 > end.0 - DAY_MS);
+}
+
+#[test]
+fn every_event_is_read_by_the_contract_and_reads_back_the_same() {
+    for event in events(config(5, 25, 4, Attack::ALL)) {
+        let text = event.to_json();
+        let back = NativeEvent::parse(text.as_bytes());
+        assert_eq!(back.as_ref(), Ok(&event), "{text}");
+    }
+}
+
+#[test]
+fn ids_are_never_given_twice_and_labels_never_left_out() {
+    let events = events(config(5, 40, 6, Attack::ALL));
+    let names: BTreeSet<&str> = Attack::ALL.iter().map(|attack| attack.name()).collect();
+    let mut seen = BTreeSet::new();
+    for event in &events {
+        assert!(seen.insert(event.id.as_str()), "{} twice", event.id);
+        assert!(
+            label(event) == BENIGN || names.contains(label(event)),
+            "{}",
+            label(event)
+        );
+    }
+    let labels: BTreeSet<&str> = events.iter().map(label).collect();
+    assert_eq!(labels.len(), Attack::ALL.len() + 1, "{labels:?}");
+}
+
+#[test]
+fn two_runs_over_the_same_people_share_no_event_and_no_session_but_the_devices() {
+    let names = |start, name: fn(&NativeEvent) -> Option<&str>| -> BTreeSet<String> {
+        let events = events(Config {
+            start,
+            ..config(5, 10, 2, &[])
+        });
+        events.iter().filter_map(name).map(str::to_owned).collect()
+    };
+    let later = Timestamp(START.0 + DAY_MS);
+    assert!(names(START, |e| Some(&e.id)).is_disjoint(&names(later, |e| Some(&e.id))));
+    assert!(
+        names(START, |e| e.session.as_deref()).is_disjoint(&names(later, |e| e.session.as_deref()))
+    );
+    assert!(
+        !names(START, |e| e.device.as_deref()).is_disjoint(&names(later, |e| e.device.as_deref()))
+    );
+}
+
+#[test]
+fn rates_are_those_of_people_at_work() {
+    for seed in [1, 2, 3] {
+        let (users, days) = (60, 14);
+        let events = events(config(seed, users, days, &[]));
+        let per_day = events.len() as f64 / f64::from(users * days);
+        assert!(
+            (6.0..13.0).contains(&per_day),
+            "{per_day} events a person and day"
+        );
+        let count = |kind| events.iter().filter(|event| event.kind == kind).count();
+        let (logins, accesses) = (count(EventType::Login), count(EventType::Access));
+        assert!(
+            accesses > 3 * logins,
+            "{accesses} accesses, {logins} logins"
+        );
+        let failed = events
+            .iter()
+            .filter(|event| event.outcome == Some(Outcome::Failure))
+            .count();
+        assert!(
+            (1..logins / 8).contains(&failed),
+            "{failed} of {logins} logins failed"
+        );
+    }
+}
+
+#[test]
+fn people_work_on_weekdays_by_their_own_clock() {
+    let events = events(config(4, 80, 7, &[]));
+    let mut reports = [0; 7];
+    for event in events
+        .iter()
+        .filter(|event| event.kind == EventType::DeviceHealth)
+    {
+        let day = usize::try_from((event.time.0 - START.0) / DAY_MS).unwrap();
+        reports[day] += 1;
+    }
+    assert!(reports[..5].iter().all(|count| *count > 40), "{reports:?}");
+    assert_eq!(reports[6], 0, "{reports:?}");
+    let hours = |wanted: &str| {
+        let logins = events.iter().filter(|event| {
+            let is_desk = event
+                .device
+                .as_deref()
+                .is_some_and(|d| d.starts_with("laptop"));
+            event.kind == EventType::Login && is_desk && country(event) == wanted
+        });
+        let hours: Vec<i64> = logins
+            .map(|login| login.time.0 % DAY_MS / 3_600_000)
+            .collect();
+        hours.iter().sum::<i64>() / i64::try_from(hours.len()).unwrap().max(1)
+    };
+    // About nine in the morning in Berlin and in New York, told in UTC.
+    assert!((6..10).contains(&hours("DE")), "{}", hours("DE"));
+    assert!((12..16).contains(&hours("US")), "{}", hours("US"));
+}
+
+#[test]
+fn an_office_shares_one_address_and_phones_move_among_many() {
+    let events = events(config(6, 120, 5, &[]));
+    let mut users: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
+    let mut phones: BTreeMap<&str, BTreeSet<IpAddr>> = BTreeMap::new();
+    for event in &events {
+        let Some(ip) = event.ip else { continue };
+        let user = event.user.as_deref().unwrap();
+        users.entry(ip).or_default().insert(user);
+        if event
+            .device
+            .as_deref()
+            .is_some_and(|device| device.starts_with("phone"))
+        {
+            phones.entry(user).or_default().insert(ip);
+        }
+    }
+    let office: IpAddr = "203.0.113.10".parse().unwrap();
+    assert!(users[&office].len() > 20, "{}", users[&office].len());
+    let movers = phones
+        .values()
+        .filter(|addresses| addresses.len() >= 4)
+        .count();
+    assert!(
+        movers * 2 > phones.len(),
+        "{movers} of {} phones move",
+        phones.len()
+    );
+}
+
+#[test]
+fn the_unusual_but_harmless_is_there_travel_tunnels_and_shared_terminals() {
+    let events = events(config(9, 150, 28, &[]));
+    let mut countries: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut kiosks: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for event in &events {
+        let (user, device) = (event.user.as_deref().unwrap(), event.device.as_deref());
+        if event.ip.is_some() {
+            countries.entry(user).or_default().insert(country(event));
+        }
+        if let Some(device) = device.filter(|device| device.starts_with("kiosk")) {
+            kiosks.entry(device).or_default().insert(user);
+        }
+    }
+    let abroad = countries.values().filter(|all| all.len() > 1).count();
+    assert!((5..75).contains(&abroad), "{abroad} were abroad");
+    assert!(
+        kiosks.values().any(|users| users.len() > 1),
+        "no terminal is shared"
+    );
+    let classes: BTreeSet<&str> = events
+        .iter()
+        .filter_map(|event| event.geo.as_ref()?.network)
+        .map(|network| network.name())
+        .collect();
+    let expected = ["corporate", "mobile", "relay", "residential", "vpn"];
+    assert_eq!(classes.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// The attack's first campaign and the ordinary life around it.
+fn under(attack: Attack) -> (Vec<NativeEvent>, Vec<NativeEvent>) {
+    let days = if attack == Attack::Poisoning { 20 } else { 6 };
+    let mut all = events(config(11, 40, days, &[attack]));
+    let first = all
+        .iter()
+        .find(|event| label(event) == attack.name())
+        .unwrap();
+    let campaign = |event: &NativeEvent| event.id.rsplit_once('-').unwrap().0.to_owned();
+    let wanted = campaign(first);
+    all.retain(|event| label(event) == BENIGN || campaign(event) == wanted);
+    all.into_iter().partition(|event| label(event) == BENIGN)
+}
+
+#[test]
+fn stuffing_comes_from_one_network_against_many_accounts_and_ends_with_a_hit() {
+    let (_, own) = under(Attack::Stuffing);
+    let logins = own.iter().filter(|event| event.kind == EventType::Login);
+    let (hits, misses): (Vec<_>, Vec<_>) =
+        logins.partition(|event| event.outcome == Some(Outcome::Success));
+    let networks: BTreeSet<Option<u32>> = own
+        .iter()
+        .map(|event| event.geo.as_ref().and_then(|geo| geo.asn))
+        .collect();
+    let users: BTreeSet<&Option<String>> = misses.iter().map(|event| &event.user).collect();
+    let unknown = misses
+        .iter()
+        .filter(|event| event.failure == Some(Failure::UnknownUser))
+        .count();
+    assert_eq!(networks.len(), 1);
+    assert!(
+        users.len() > 40 && unknown * 3 > misses.len(),
+        "{} {unknown}",
+        users.len()
+    );
+    assert!(
+        (1..misses.len() / 10).contains(&hits.len()),
+        "{}",
+        hits.len()
+    );
+}
+
+#[test]
+fn spray_changes_its_address_with_every_try() {
+    let (_, own) = under(Attack::Spray);
+    let tries: Vec<_> = own
+        .iter()
+        .filter(|event| event.kind == EventType::Login)
+        .collect();
+    let addresses: BTreeSet<_> = tries.iter().map(|event| event.ip).collect();
+    let failed = tries
+        .iter()
+        .filter(|t| t.failure == Some(Failure::BadPassword))
+        .count();
+    assert_eq!(addresses.len(), tries.len());
+    assert!(
+        failed * 10 > tries.len() * 8 && failed < tries.len(),
+        "{failed} of {}",
+        tries.len()
+    );
+}
+
+#[test]
+fn mfa_fatigue_is_refused_pushes_and_then_an_accepted_one() {
+    let (_, own) = under(Attack::MfaFatigue);
+    let logins: Vec<_> = own
+        .iter()
+        .filter(|event| event.kind == EventType::Login)
+        .collect();
+    let (accepted, refused) = logins.split_last().unwrap();
+    let users: BTreeSet<_> = own.iter().map(|event| &event.user).collect();
+    assert_eq!(users.len(), 1);
+    assert!(refused.len() >= 6);
+    assert!(refused.iter().all(|event| {
+        matches!(
+            event.failure,
+            Some(Failure::MfaDenied | Failure::MfaTimeout)
+        )
+    }));
+    assert_eq!(accepted.outcome, Some(Outcome::Success));
+    assert!(accepted.amr.as_ref().unwrap().contains(&"push".to_owned()));
+    assert!(own.last().unwrap().kind == EventType::Access);
+}
+
+/// The owner's own use of the session that the attack uses.
+fn genuine<'a>(other: &'a [NativeEvent], own: &[NativeEvent]) -> &'a NativeEvent {
+    let session = own.iter().find_map(|event| event.session.as_ref()).unwrap();
+    other
+        .iter()
+        .find(|event| event.session.as_ref() == Some(session))
+        .unwrap()
+}
+
+#[test]
+fn a_stolen_token_is_the_owners_session_from_another_country_and_browser() {
+    let (other, own) = under(Attack::TokenTheft);
+    let owner = genuine(&other, &own);
+    assert!(own.len() >= 5);
+    for event in &own {
+        assert_eq!(
+            (event.kind, &event.session),
+            (EventType::Access, &owner.session)
+        );
+        assert_eq!(event.user, owner.user);
+        assert_ne!(country(event), country(owner));
+        assert_ne!(event.ja4, owner.ja4);
+        assert_ne!(event.user_agent, owner.user_agent);
+        assert!(event.time > owner.time);
+    }
+}
+
+#[test]
+fn a_token_stolen_nearby_differs_in_address_and_provider_alone() {
+    let (other, own) = under(Attack::TokenTheftNearby);
+    let owner = genuine(&other, &own);
+    for event in &own {
+        assert_eq!(country(event), country(owner));
+        assert_eq!(
+            (&event.user_agent, &event.ja4),
+            (&owner.user_agent, &owner.ja4)
+        );
+        assert_ne!(event.ip, owner.ip);
+    }
+}
+
+#[test]
+fn a_stolen_password_is_used_in_the_country_on_a_new_device_without_a_second_factor() {
+    let (other, own) = under(Attack::StolenPassword);
+    let login = &own[0];
+    assert_eq!(
+        (login.kind, login.outcome),
+        (EventType::Login, Some(Outcome::Success))
+    );
+    assert_eq!(login.amr, Some(vec!["pwd".to_owned()]));
+    let owned = other.iter().filter(|event| event.user == login.user);
+    let (mut devices, mut countries) = (BTreeSet::new(), BTreeSet::new());
+    for event in owned.filter(|event| event.ip.is_some()) {
+        devices.insert(&event.device);
+        countries.insert(country(event));
+    }
+    assert!(login.device.is_some() && !devices.contains(&login.device));
+    assert!(countries.contains(country(login)));
+    assert!(own[1..].iter().all(|event| event.session == login.session));
+}
+
+#[test]
+fn impossible_travel_is_a_login_oceans_away_minutes_after_the_owner() {
+    let (other, own) = under(Attack::ImpossibleTravel);
+    let login = &own[0];
+    let before = other
+        .iter()
+        .rfind(|event| event.user == login.user && event.ip.is_some() && event.time < login.time)
+        .unwrap();
+    assert!(login.time.0 - before.time.0 < 13 * 60_000);
+    assert_ne!(country(login), country(before));
+    let home = ["DE", "GB", "US", "IN"];
+    assert!(home.contains(&country(before)) && !home.contains(&country(login)));
+}
+
+#[test]
+fn a_mimic_shows_the_victims_city_and_browser_on_another_device() {
+    let (other, own) = under(Attack::Mimic);
+    let login = &own[0];
+    let twin = other
+        .iter()
+        .find(|event| event.user == login.user && event.user_agent == login.user_agent)
+        .unwrap();
+    assert_eq!(country(login), country(twin));
+    assert_ne!(login.device, twin.device);
+}
+
+#[test]
+fn malware_is_a_critical_alert_on_the_owners_laptop_and_use_of_the_owners_session() {
+    let (other, own) = under(Attack::Malware);
+    let owner = genuine(&other, &own);
+    let posture = own[0].posture.as_ref().unwrap();
+    assert_eq!(posture.alerts[0].severity, Severity::Critical);
+    assert!(own[0].device.as_deref().unwrap().starts_with("laptop-"));
+    assert_eq!(own[0].device, owner.device);
+    let uses = own.iter().filter(|event| event.kind == EventType::Access);
+    assert!(uses.clone().count() >= 3);
+    assert!(
+        uses.clone()
+            .all(|event| event.session == owner.session && event.ip == owner.ip)
+    );
+}
+
+#[test]
+fn an_insider_opens_many_and_carries_away_gigabytes_in_their_own_session() {
+    let (other, own) = under(Attack::Insider);
+    let owner = genuine(&other, &own);
+    assert!(
+        own.iter()
+            .all(|event| event.device == owner.device && event.ip == owner.ip)
+    );
+    let resources: BTreeSet<_> = own.iter().map(|event| &event.resource).collect();
+    let bytes: u64 = own.iter().filter_map(|event| event.bytes_out).sum();
+    assert!(resources.len() > 80, "{}", resources.len());
+    assert!(bytes > 1_000_000_000, "{bytes}");
+    assert!(own.last().unwrap().time.0 - own[0].time.0 < 3_600_000);
+}
+
+#[test]
+fn poisoning_adds_one_thing_a_day() {
+    let (_, own) = under(Attack::Poisoning);
+    let logins: Vec<_> = own
+        .iter()
+        .filter(|event| event.kind == EventType::Login)
+        .collect();
+    assert!(logins.len() >= 4, "{}", logins.len());
+    for pair in logins.windows(2) {
+        let gap = pair[1].time.0 - pair[0].time.0;
+        assert!(
+            (DAY_MS - 3_600_000..DAY_MS + 3_600_000).contains(&gap),
+            "{gap}"
+        );
+        let network = |event: &NativeEvent| event.geo.as_ref().and_then(|geo| geo.asn);
+        let changes = usize::from(network(pair[0]) != network(pair[1]))
+            + usize::from(pair[0].user_agent != pair[1].user_agent)
+            + usize::from(pair[0].device != pair[1].device);
+        assert_eq!(changes, 1, "{:?} {:?}", pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn a_large_organisation_is_attacked_more_often() {
+    let campaigns = |users| {
+        let all = events(config(2, users, 2, &[Attack::TokenTheft]));
+        let own = of(&all, Attack::TokenTheft);
+        own.iter()
+            .map(|event| event.session.clone())
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    assert_eq!(campaigns(20), 1);
+    assert!(campaigns(2_500) >= 2);
+}
