@@ -5,3 +5,6 @@ pub mod geo;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+#[cfg(test)]
+mod conformance;

@@ -1,1 +1,3 @@
 //! caerus-testkit
+
+pub mod conformance;

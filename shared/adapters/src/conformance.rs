@@ -1,0 +1,149 @@
+//! Every adapter of a port passes the same suite, expanded here from `caerus_testkit::conformance`.
+
+mod memory {
+    mod bus {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{Bus, LogId};
+        use caerus_testkit::conformance::bus::PARTITIONS;
+
+        use crate::memory::MemoryBus;
+
+        fn open() -> (Arc<dyn Bus>, ()) {
+            (MemoryBus::new(LogId(42), PARTITIONS), ())
+        }
+
+        caerus_testkit::bus_suite!(open());
+    }
+
+    mod record_store {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::RecordStore;
+
+        use crate::memory::MemoryRecordStore;
+
+        fn open() -> (Arc<dyn RecordStore>, ()) {
+            (MemoryRecordStore::new(), ())
+        }
+
+        caerus_testkit::record_store_suite!(open());
+    }
+
+    mod ledger {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::Ledger;
+
+        use crate::memory::MemoryLedger;
+
+        fn open() -> (Arc<dyn Ledger>, ()) {
+            (MemoryLedger::new(), ())
+        }
+
+        caerus_testkit::ledger_suite!(open());
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    fn file(name: &str) -> (PathBuf, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (folder.path().join(name), folder)
+    }
+
+    mod bus {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{Bus, PortResult};
+        use caerus_testkit::conformance::bus::PARTITIONS;
+        use tempfile::TempDir;
+
+        use super::file;
+        use crate::sqlite::SqliteBus;
+
+        async fn open() -> (Arc<dyn Bus>, TempDir) {
+            let (path, folder) = file("log.db");
+            (SqliteBus::open(path, PARTITIONS).await.unwrap(), folder)
+        }
+
+        caerus_testkit::bus_suite!(open().await);
+
+        mod durable {
+            use super::{Arc, Bus, PortResult, SqliteBus, file};
+
+            caerus_testkit::durable_bus_suite!({
+                let (path, folder) = file("log.db");
+                let open = async move |partitions| -> PortResult<Arc<dyn Bus>> {
+                    let opened: Arc<dyn Bus> = SqliteBus::open(&path, partitions).await?;
+                    Ok(opened)
+                };
+                (open, folder)
+            });
+        }
+    }
+
+    mod record_store {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{PortResult, RecordStore};
+        use tempfile::TempDir;
+
+        use super::file;
+        use crate::sqlite::SqliteRecordStore;
+
+        async fn open() -> (Arc<dyn RecordStore>, TempDir) {
+            let (path, folder) = file("state.db");
+            (SqliteRecordStore::open(path).await.unwrap(), folder)
+        }
+
+        caerus_testkit::record_store_suite!(open().await);
+
+        mod durable {
+            use super::{Arc, PortResult, RecordStore, SqliteRecordStore, file};
+
+            caerus_testkit::durable_record_store_suite!({
+                let (path, folder) = file("state.db");
+                let open = async move || -> PortResult<Arc<dyn RecordStore>> {
+                    let opened: Arc<dyn RecordStore> = SqliteRecordStore::open(&path).await?;
+                    Ok(opened)
+                };
+                (open, folder)
+            });
+        }
+    }
+
+    mod ledger {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{Ledger, PortResult};
+        use tempfile::TempDir;
+
+        use super::file;
+        use crate::sqlite::SqliteLedger;
+
+        async fn open() -> (Arc<dyn Ledger>, TempDir) {
+            let (path, folder) = file("ledger.db");
+            (SqliteLedger::open(path).await.unwrap(), folder)
+        }
+
+        caerus_testkit::ledger_suite!(open().await);
+
+        mod durable {
+            use super::{Arc, Ledger, PortResult, SqliteLedger, file};
+
+            caerus_testkit::durable_ledger_suite!({
+                let (path, folder) = file("ledger.db");
+                let open = async move || -> PortResult<Arc<dyn Ledger>> {
+                    let opened: Arc<dyn Ledger> = SqliteLedger::open(&path).await?;
+                    Ok(opened)
+                };
+                (open, folder)
+            });
+        }
+    }
+}
