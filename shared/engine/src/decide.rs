@@ -1,5 +1,9 @@
 //! What follows from a score: obligations of policy against what is in force, as decisions. Knows no clock and no queue.
 
+pub mod desk;
+pub mod in_force;
+pub mod merge;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{
@@ -54,6 +58,27 @@ impl Target {
             },
             _ => SubjectKey::Tenant { tenant, shard: 0 },
         }
+    }
+
+    /// One text for one target: its members in a fixed order, separated by control characters no id may hold.
+    pub fn canonical(&self) -> String {
+        let members = [
+            ('u', self.user.as_ref().map(UserId::as_str)),
+            ('s', self.session.as_ref().map(SessionId::as_str)),
+            ('d', self.device.as_ref().map(DeviceId::as_str)),
+            ('w', self.workload.as_ref().map(WorkloadId::as_str)),
+            ('a', self.app.as_ref().map(AppId::as_str)),
+        ];
+        let mut text = String::new();
+        for (name, value) in members {
+            if let Some(value) = value {
+                text.push(name);
+                text.push('\u{1e}');
+                text.push_str(value);
+                text.push('\u{1f}');
+            }
+        }
+        text
     }
 
     /// True when every member given equals the request's.

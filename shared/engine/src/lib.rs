@@ -17,25 +17,4 @@ pub mod signal;
 pub mod step;
 pub mod time;
 
-use record::{Population, SubjectRecord};
-use step::{Input, Surroundings, Transition, Wakes};
-
-/// Takes one input for one subject. Total on data: a strange signal is ignored with a reason, never an error.
-pub fn step(
-    _surroundings: &Surroundings<'_>,
-    record: Option<SubjectRecord>,
-    population: Population,
-    _input: &Input,
-) -> Transition {
-    Transition {
-        record,
-        is_changed: false,
-        population,
-        is_population_changed: false,
-        decisions: Vec::new(),
-        derived: Vec::new(),
-        score: None,
-        wakes: Wakes::default(),
-        is_concerned: false,
-    }
-}
+pub use step::door::step;

@@ -62,3 +62,30 @@ const _: () = assert!(
     RENEWAL_LEAD.0 < DECISION_LIFE.0,
     "a renewal comes before the expiry"
 );
+/// A user is said to be learned after this many accepted logins, or after [`LEARNING_SPAN`].
+pub const LEARNING_LOGINS: u32 = 10;
+pub const LEARNING_SPAN: Span = Span::days(14);
+/// From this score on nothing is learned until a step-up has passed.
+pub const UNLEARNED_AT: u8 = 40;
+/// From this score on a lesson counts less.
+pub const HALF_LEARNED_AT: u8 = 20;
+/// From this score on a subject is judged again when the policy changes.
+pub const CONCERNED_AT: u8 = 20;
+/// A session under a revoke is kept this long after it was last seen, so that the revoke is renewed.
+pub const REVOKED_SESSION_IDLE: Span = Span::days(7);
+/// A login whose session is not named waits this long for the session to be seen.
+pub const UNBOUND_LOGIN_LIFE: Span = Span::minutes(15);
+/// Logins that wait so.
+pub const UNBOUND_LOGINS: usize = 4;
+/// Failed logins remembered of a user's last day.
+pub const FAILURES_PER_USER: usize = 128;
+/// Dismissals remembered of one subject.
+pub const DISMISSALS_PER_SUBJECT: usize = 32;
+/// While a demand is in force its subject is judged again this often, so that decay ends it.
+pub const REVIEW_SPAN: Span = Span::minutes(30);
+/// Users remembered of one network.
+pub const USERS_PER_NETWORK: usize = 256;
+/// Users and failures remembered of one tenant's shard.
+pub const MARKS_PER_SHARD: usize = 512;
+/// Ids remembered against repeats by statistics over many.
+pub const SEEN_LEN_STATISTICS: usize = 1_024;

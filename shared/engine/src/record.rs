@@ -3,24 +3,16 @@
 //! INVARIANT (INV-5): everything here is an integer, a name or an ordered collection of them, so that an encoded and
 //! decoded record equals the one at hand.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::decide::{Action, Mode, Target};
 use crate::evidence::{Code, Evidence};
-use crate::id::{
-    AcrValue, CountryCode, DeviceId, EventId, Prefix, RevisionId, RuleId, SessionId, SubjectKey,
-    UserId,
-};
+use crate::id::{AcrValue, CountryCode, DeviceId, EventId, Prefix, SessionId, UserId};
 use crate::number::{Nats, Score};
 use crate::profile::access::{AccessHour, AccessProfile};
 use crate::profile::baseline::RateBaseline;
-use crate::profile::decay::Decayed;
-use crate::profile::seen::SeenWindow;
 use crate::profile::tree::Node;
-use crate::score::{Contribution, Hypothesis};
 use crate::signal::{EdrState, FailureKind, Fix, NetworkClass, PostureCheck, StandingEvidence};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
+pub use crate::decide::in_force::{Core, InForce};
 pub use crate::profile::population::Population;
 pub use crate::profile::session::Bound;
 
@@ -44,47 +36,6 @@ impl SubjectRecord {
             Self::Tenant(record) => &record.core,
         }
     }
-}
-
-/// What every subject's record has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Core {
-    pub key: SubjectKey,
-    /// The latest judgement time.
-    pub latest: Timestamp,
-    pub seen: SeenWindow,
-    /// Per source partition, the highest offset counted; for statistics over many.
-    pub counted: BTreeMap<u32, u64>,
-    /// INVARIANT (INV-1): only ever rises; one counter for each mode.
-    pub generation: u64,
-    pub shadow_generation: u64,
-    pub in_force: Vec<InForce>,
-    /// The policy revision it was last judged by.
-    pub revision: Option<RevisionId>,
-}
-
-/// A decision in force, as its owner remembers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InForce {
-    pub target: Target,
-    pub mode: Mode,
-    pub generation: u64,
-    pub action: Action,
-    pub issued_before: Option<Timestamp>,
-    pub except_sessions: BTreeSet<SessionId>,
-    pub issued_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub life: Span,
-    pub score: Score,
-    pub hypothesis: Option<Hypothesis>,
-    pub contributions: Vec<Contribution>,
-    /// The evidence it rests on, by code and key: what feedback on it is about.
-    pub basis: Vec<(Code, u64)>,
-    /// `None`: an operator's own.
-    pub rule: Option<RuleId>,
-    pub cause: EventId,
-    /// A lowering that waits for the minute's end.
-    pub held_until: Option<Timestamp>,
 }
 
 // ---------------------------------------------------------------- user
@@ -291,5 +242,4 @@ pub struct WorkloadRecord {
     pub hour: AccessHour,
     pub evidence: Vec<Evidence>,
     pub dismissals: Vec<Dismissal>,
-    pub observed: Decayed,
 }

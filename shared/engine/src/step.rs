@@ -1,5 +1,19 @@
 //! The one door's arguments and its answer.
 
+mod accesses;
+mod device;
+pub(crate) mod door;
+mod judge;
+mod lessons;
+mod logins;
+mod moment;
+mod network;
+mod sessions;
+mod step_ups;
+mod user;
+mod verdicts;
+mod workload;
+
 use crate::climate::{Climate, ClimateChange};
 use crate::decide::{Command, Decision, Policy};
 use crate::id::SubjectHash;
@@ -60,10 +74,14 @@ pub struct Wakes {
 
 /// What follows from one input.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "three independent answers to three questions"
+)]
 pub struct Transition {
     /// `None` when the subject is not kept.
     pub record: Option<SubjectRecord>,
-    /// False when the record is byte for byte what it was.
+    /// False when the record is byte for byte what it was; then `wakes` and `is_concerned` say nothing new.
     pub is_changed: bool,
     pub population: Population,
     pub is_population_changed: bool,

@@ -4,13 +4,10 @@
 
 /// `ln E(p)` with `E(p) = (1 − p + p ln p) / (p ln² p)`: −0.69 at p = 1, +8.56 at 1e-6.
 pub fn nats_of_tail(p: f64) -> f64 {
-    if !(p > 0.0) || p >= NEAR_ONE {
-        return if p > 0.0 {
-            AT_ONE
-        } else {
-            nats_of_tail(f64::MIN_POSITIVE)
-        };
+    if p >= NEAR_ONE || p.is_nan() {
+        return AT_ONE;
     }
+    let p = p.max(f64::MIN_POSITIVE);
     let ln_p = libm::log(p);
     libm::log((1.0 - p + p * ln_p) / (p * ln_p * ln_p))
 }

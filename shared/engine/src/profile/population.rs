@@ -16,6 +16,8 @@ pub struct Population {
     pub values: BTreeMap<u64, Tally>,
     /// By the hash of the path down to the node.
     pub nodes: BTreeMap<u64, NodeTally>,
+    /// How many paths were ever observed.
+    pub observations: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Population {
 
     /// Counts one observation of a path, root first.
     pub fn observe(&mut self, root: u64, path: &[u64], traffic: Traffic) {
+        self.observations = self.observations.saturating_add(1);
         let mut full = vec![root];
         for value in path {
             self.count(&full, *value, traffic);

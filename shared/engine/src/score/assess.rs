@@ -61,9 +61,23 @@ pub enum Bench {
 #[derive(Clone, Copy, Debug)]
 struct Court {
     bench: Bench,
-    has_binding: bool,
-    has_country_binding: bool,
+    binding: Binding,
     has_novelty: bool,
+}
+
+/// Whether the session broke from where it began, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binding {
+    Kept,
+    Broken,
+    /// A change of country already says what travel would.
+    BrokenByCountry,
+}
+
+impl Court {
+    fn has_binding(self) -> bool {
+        self.binding != Binding::Kept
+    }
 }
 
 /// Trust is worth at most this much. *Units*: nats.
@@ -81,11 +95,7 @@ pub fn assess(model: &Model, bench: Bench, exhibits: &[Exhibit<'_>], worth: f64)
         |exhibit: &&Exhibit<'_>| exhibit.nats > NEGLIGIBLE.as_f64() && !exhibit.is_disproved;
     let court = Court {
         bench,
-        has_binding: exhibits
-            .iter()
-            .filter(counts)
-            .any(|e| e.code == Code::Binding),
-        has_country_binding: exhibits.iter().any(|e| binds_country(e.detail())),
+        binding: binding(exhibits.iter().filter(counts)),
         has_novelty: exhibits
             .iter()
             .filter(counts)
@@ -120,6 +130,17 @@ pub fn assess(model: &Model, bench: Bench, exhibits: &[Exhibit<'_>], worth: f64)
     };
     let winner = sums.swap_remove(best);
     winner.explain(model, hypotheses)
+}
+
+fn binding<'a>(counting: impl Iterator<Item = &'a Exhibit<'a>>) -> Binding {
+    let mut binding = Binding::Kept;
+    for exhibit in counting.filter(|exhibit| exhibit.code == Code::Binding) {
+        if binds_country(exhibit.detail()) {
+            return Binding::BrokenByCountry;
+        }
+        binding = Binding::Broken;
+    }
+    binding
 }
 
 fn binds_country(detail: &Detail) -> bool {
@@ -463,10 +484,10 @@ fn session_bearing(court: Court, exhibit: &Exhibit<'_>, nats: f64) -> f64 {
                 0.0
             }
         }
-        Code::NetChain | Code::DevChain | Code::NetClass if court.has_binding => nats.max(0.0),
-        Code::Travel if court.has_binding && !court.has_country_binding => nats,
+        Code::NetChain | Code::DevChain | Code::NetClass if court.has_binding() => nats.max(0.0),
+        Code::Travel if court.binding == Binding::Broken => nats,
         Code::AccRate | Code::AccFanout | Code::AccDeny | Code::AccVol
-            if court.has_binding || court.bench == Bench::Workload =>
+            if court.has_binding() || court.bench == Bench::Workload =>
         {
             nats
         }

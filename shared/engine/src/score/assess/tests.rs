@@ -62,80 +62,97 @@ fn check(bench: Bench, evidence: &[Evidence], expected: &[(Hypothesis, u8)]) -> 
 
 use Hypothesis::{CompromisedDevice, HijackedSession, Misuse, StolenCredential};
 
+type Row = (Bench, Vec<Evidence>, Hypothesis, u8);
+
+fn strange(more: Option<(Code, f64)>) -> Vec<Evidence> {
+    let mut all = vec![
+        item(Code::DevChain, 1, 3.237),
+        item(Code::NetChain, 1, 3.216),
+    ];
+    all.extend(more.map(|(code, nats)| item(code, 1, nats)));
+    all
+}
+
+fn known_network(other: Code, nats: f64) -> Vec<Evidence> {
+    vec![item(Code::NetChain, 1, -3.0), item(other, 1, nats)]
+}
+
 #[test]
 fn the_worked_rows_of_the_model_come_out() {
-    let new_device = || item(Code::DevChain, 1, 3.237);
-    let known_network = || item(Code::NetChain, 1, -3.0);
-    let new_prefix = || item(Code::NetChain, 1, 3.216);
+    let travelled = [moved(4.0, 2.757), vec![item(Code::Travel, 1, 3.9)]].concat();
+    let rows: [Row; 12] = [
+        (
+            SESSION,
+            known_network(Code::DevChain, -2.0),
+            HijackedSession,
+            16,
+        ),
+        (
+            SESSION,
+            known_network(Code::DevChain, 3.237),
+            StolenCredential,
+            18,
+        ),
+        (SESSION, strange(None), StolenCredential, 65),
+        (
+            SESSION,
+            strange(Some((Code::AuthChain, -0.7))),
+            StolenCredential,
+            58,
+        ),
+        (
+            SESSION,
+            strange(Some((Code::Travel, 3.91))),
+            StolenCredential,
+            100,
+        ),
+        (
+            SESSION,
+            strange(Some((Code::NetClass, 3.0))),
+            StolenCredential,
+            98,
+        ),
+        (
+            SESSION,
+            known_network(Code::Binding, 0.2),
+            HijackedSession,
+            18,
+        ),
+        (SESSION, moved(2.5, 3.105), HijackedSession, 67),
+        (SESSION, travelled, HijackedSession, 81),
+        (
+            Bench::Device,
+            vec![item(Code::Posture, 1, 0.5)],
+            CompromisedDevice,
+            37,
+        ),
+        (
+            Bench::Device,
+            vec![item(Code::EdrAlert, 1, 5.0)],
+            CompromisedDevice,
+            86,
+        ),
+        (SESSION, insider(), Misuse, 97),
+    ];
+    for (bench, evidence, hypothesis, score) in rows {
+        check(bench, &evidence, &[(hypothesis, score)]);
+    }
     check(
         SESSION,
-        &[known_network(), item(Code::DevChain, 1, -2.0)],
-        &[(StolenCredential, 0), (HijackedSession, 16)],
+        &insider(),
+        &[(StolenCredential, 16), (HijackedSession, 16)],
     );
-    check(
-        SESSION,
-        &[new_device(), known_network()],
-        &[(StolenCredential, 18)],
-    );
-    check(
-        SESSION,
-        &[new_device(), new_prefix()],
-        &[(StolenCredential, 65)],
-    );
-    check(
-        SESSION,
-        &[new_device(), new_prefix(), item(Code::AuthChain, 1, -0.7)],
-        &[(StolenCredential, 58)],
-    );
-    check(
-        SESSION,
-        &[new_device(), new_prefix(), item(Code::Travel, 1, 3.91)],
-        &[(StolenCredential, 100)],
-    );
-    check(
-        SESSION,
-        &[new_device(), new_prefix(), item(Code::NetClass, 1, 3.0)],
-        &[(StolenCredential, 98)],
-    );
-    check(
-        SESSION,
-        &[item(Code::Binding, 1, 0.2), known_network()],
-        &[(HijackedSession, 18)],
-    );
-    check(
-        SESSION,
-        &[item(Code::Binding, 1, 2.5), item(Code::NetChain, 1, 3.105)],
-        &[(HijackedSession, 67)],
-    );
-    check(
-        SESSION,
-        &[
-            item(Code::Binding, 1, 4.0),
-            item(Code::NetChain, 1, 2.757),
-            item(Code::Travel, 1, 3.9),
-        ],
-        &[(HijackedSession, 81)],
-    );
-    check(
-        Bench::Device,
-        &[item(Code::Posture, 1, 0.5)],
-        &[(CompromisedDevice, 37)],
-    );
-    check(
-        Bench::Device,
-        &[item(Code::EdrAlert, 1, 5.0)],
-        &[(CompromisedDevice, 86)],
-    );
-    check(
-        SESSION,
-        &[item(Code::AccVol, 1, 4.0), item(Code::AccFanout, 1, 4.0)],
-        &[
-            (Misuse, 97),
-            (StolenCredential, 16),
-            (HijackedSession, 16),
-            (CompromisedDevice, 0),
-        ],
-    );
+}
+
+fn moved(binding: f64, novelty: f64) -> Vec<Evidence> {
+    vec![
+        item(Code::Binding, 1, binding),
+        item(Code::NetChain, 1, novelty),
+    ]
+}
+
+fn insider() -> Vec<Evidence> {
+    vec![item(Code::AccVol, 1, 4.0), item(Code::AccFanout, 1, 4.0)]
 }
 
 #[test]
