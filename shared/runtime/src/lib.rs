@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod data_dir;
 pub mod health;
 pub mod http;
@@ -14,4 +15,5 @@ mod sample;
 pub mod secret;
 pub mod shutdown;
 pub mod tasks;
+pub mod telemetry;
 pub mod trace;
