@@ -10,6 +10,10 @@ mod decide;
 mod evidence;
 mod id;
 pub(crate) mod macros;
+mod profile;
+mod record;
+#[cfg(test)]
+pub(crate) mod sample;
 mod signal;
 #[cfg(test)]
 mod tests;

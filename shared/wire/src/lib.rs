@@ -2,6 +2,7 @@
 //!
 //! Pure: no network and no clock; what needs the time is told it.
 
+pub mod api;
 mod decimal;
 pub mod decision;
 pub mod entry;
@@ -12,6 +13,7 @@ pub mod json;
 pub mod moment;
 pub mod problem;
 pub mod progress;
+pub mod record;
 pub mod score_line;
 pub mod stream;
 mod text;

@@ -23,7 +23,7 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 ///
 /// A moment before the year 0 or after 9999 has no such text; the nearest that has one is written.
 pub fn to_text(moment: Timestamp) -> String {
-    let last = jiff::Timestamp::MAX.as_millisecond();
+    let last = jiff::Timestamp::MAX.as_second().saturating_mul(1_000);
     let moment = moment.0.clamp(FIRST_WITH_TEXT_MS, last);
     jiff::Timestamp::from_millisecond(moment).map_or_else(
         |_| String::from("1970-01-01T00:00:00.000Z"),

@@ -137,7 +137,7 @@ fn what_is_wrong_is_named_and_located() {
         (
             &deep,
             "too_deep",
-            "nested deeper than 32 levels at line 1, column 116",
+            "nested deeper than 32 levels at line 1, column 113",
         ),
         (
             &login_with(r#""user":"bob""#),

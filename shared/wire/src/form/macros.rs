@@ -41,6 +41,13 @@ macro_rules! forms {
                 Ok(Self { $($field: $crate::form::macros::member!(members, $field)),* })
             }
         }
+
+        #[cfg(test)]
+        impl $crate::form::sample::Sample for $name {
+            fn sample(seed: &mut $crate::form::sample::Seed) -> Self {
+                Self { $($field: $crate::form::sample::Sample::sample(seed)),* }
+            }
+        }
         $crate::form::forms! { $($rest)* }
     };
     (newtype $name:ident; $($rest:tt)*) => {
@@ -65,6 +72,13 @@ macro_rules! forms {
                 value: &serde_json::Value,
             ) -> Result<Self, $crate::form::ValueError> {
                 Ok(Self($crate::form::Form::from_value(value)?))
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::form::sample::Sample for $name {
+            fn sample(seed: &mut $crate::form::sample::Seed) -> Self {
+                Self($crate::form::sample::Sample::sample(seed))
             }
         }
         $crate::form::forms! { $($rest)* }
@@ -131,6 +145,18 @@ macro_rules! forms {
                 ))
             }
         }
+
+        #[cfg(test)]
+        impl $crate::form::sample::Sample for $name {
+            fn sample(seed: &mut $crate::form::sample::Seed) -> Self {
+                let variants: &[fn(&mut $crate::form::sample::Seed) -> Self] = &[
+                    $(|_seed| Self::$variant
+                        $(( $($crate::form::macros::sampled!($unnamed, _seed)),+ ))?
+                        $({ $($named: $crate::form::sample::Sample::sample(_seed)),+ })?,)+
+                ];
+                seed.pick(variants)(seed)
+            }
+        }
         $crate::form::forms! { $($rest)* }
     };
 }
@@ -139,6 +165,14 @@ macro_rules! forms {
 macro_rules! unnamed {
     ($field:ident, $from:ident) => {
         $crate::form::Form::read($from)?
+    };
+}
+
+/// Makes up one unnamed field; the name serves to repeat.
+#[cfg(test)]
+macro_rules! sampled {
+    ($field:ident, $seed:ident) => {
+        $crate::form::sample::Sample::sample($seed)
     };
 }
 
@@ -192,4 +226,6 @@ macro_rules! variant {
     };
 }
 
+#[cfg(test)]
+pub(crate) use sampled;
 pub(crate) use {forms, member, unnamed, variant, variant_value};
