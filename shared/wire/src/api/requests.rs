@@ -399,7 +399,7 @@ mod tests {
             ),
             (
                 r#""action":"burn","target":{"user":"a"}"#,
-                "could not read the request: unknown variant `burn`, expected one of `clear`, `restrict`, `step…",
+                "could not read the request: unknown variant `burn`, expected one of `clear`, `restrict`, `st…",
             ),
             (
                 r#""action":"clear","target":{"user":"a"},"expires":1"#,

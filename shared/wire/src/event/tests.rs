@@ -142,7 +142,7 @@ fn what_is_wrong_is_named_and_located() {
         (
             &login_with(r#""user":"bob""#),
             "duplicate_member",
-            "member `user` stands twice, the second at line 1, column 86",
+            "member `user` stands twice, the second at line 1, column 82",
         ),
         (
             &login_with(r#""device":"a\u0000b""#),
