@@ -17,8 +17,9 @@ use caerus_engine::signal::Handling;
 use caerus_engine::step::{Derived, Input, Surroundings, Transition, WakeReason, WakeUp, Wakes};
 use caerus_engine::time::{Span, Timestamp};
 use caerus_wire::entry::{Entry, PolicyRevision};
+use caerus_wire::record::SharedFold;
 
-use agenda::{Agenda, Due, Wish};
+use agenda::{Agenda, Due};
 use check::{Breach, GenerationWatch};
 use policies::{InForce, Policies};
 
@@ -71,18 +72,6 @@ pub enum PolicyNews {
         kept: RevisionId,
         problem: String,
     },
-}
-
-/// The part of a partition's state that belongs to no subject, as it is kept beside the records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shared {
-    pub climate: Climate,
-    /// The last revision that loaded.
-    pub policy: Option<PolicyRevision>,
-    pub passed: BTreeMap<u32, Timestamp>,
-    pub greatest_time: Timestamp,
-    /// Subjects concerned by the last revision may still have to be judged again.
-    pub is_rejudging: bool,
 }
 
 /// The records that an entry needs before it can be applied.
@@ -164,35 +153,36 @@ impl Partition {
         }
     }
 
-    /// The state that a store kept. A policy that loaded once and does not any more is told, and nothing is in force.
-    pub fn restore(settings: Settings, shared: Shared, agenda: Agenda) -> Result<Self, String> {
+    /// The state that a store kept. Who has been judged by the policy in force, only the records know.
+    ///
+    /// *Errors*: why the policy kept does not load any more.
+    pub fn restore(settings: Settings, shared: SharedFold, agenda: Agenda) -> Result<Self, String> {
         let policy = match &shared.policy {
             Some(revision) => settings.policies.load(revision)?,
             None => InForce::nothing(),
         };
-        let rejudging = match shared.is_rejudging {
-            true => agenda.concerned().collect(),
-            false => BTreeSet::new(),
-        };
+        let rejudging = agenda.concerned().collect();
         Ok(Self {
             settings,
             climate: shared.climate,
             policy,
-            passed: shared.passed,
-            greatest_time: shared.greatest_time,
+            passed: shared.watermarks,
+            greatest_time: shared.latest_event,
             agenda,
             rejudging,
             watch: GenerationWatch::default(),
         })
     }
 
-    pub fn shared(&self) -> Shared {
-        Shared {
+    /// The part that belongs to no subject, as a store keeps it. *Shape*: `derived` is left empty: where its signals went
+    /// is no part of the fold.
+    pub fn shared(&self) -> SharedFold {
+        SharedFold {
             climate: self.climate.clone(),
             policy: self.policy.source.clone(),
-            passed: self.passed.clone(),
-            greatest_time: self.greatest_time,
-            is_rejudging: !self.rejudging.is_empty(),
+            watermarks: self.passed.clone(),
+            latest_event: self.greatest_time,
+            derived: Vec::new(),
         }
     }
 
@@ -252,9 +242,14 @@ impl Partition {
         due.into_iter().map(wake_up).collect()
     }
 
-    /// Subjects still to be judged again by the policy in force, ascending.
+    /// Subjects that may still have to be judged by the policy in force, ascending.
     pub fn to_rejudge(&self) -> &BTreeSet<SubjectHash> {
         &self.rejudging
+    }
+
+    /// The subject's record says that it was judged by the policy in force.
+    pub fn is_judged(&mut self, subject: SubjectHash) {
+        self.rejudging.remove(&subject);
     }
 
     /// Takes one entry of the log.
@@ -330,17 +325,18 @@ impl Partition {
         self.outcome(subject, tenant, transition)
     }
 
-    /// A wake answered by the very same wish would be due again at once and for ever: it is put off.
+    /// A step that changes nothing says nothing new of wakes either. A wake that is answered by the very same wish would
+    /// be due again at once and for ever: it is put off.
     fn note_wish(&mut self, subject: SubjectHash, input: &Input, to: &Transition) -> bool {
-        let mut wakes = to.wakes;
-        if let Input::WakeUp(wake_up) = input {
-            let before = self.agenda.wish(subject).wakes;
-            put_off(&mut wakes, before, wake_up.at);
+        let before = self.agenda.wish(subject);
+        let mut wish = before;
+        if to.is_changed {
+            wish.wakes = to.wakes;
+            wish.is_concerned = to.is_concerned;
         }
-        let wish = Wish {
-            wakes,
-            is_concerned: to.is_concerned,
-        };
+        if let Input::WakeUp(wake_up) = input {
+            put_off(&mut wish.wakes, before.wakes, wake_up.at);
+        }
         self.agenda.set(subject, wish)
     }
 
