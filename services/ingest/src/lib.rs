@@ -3,5 +3,40 @@
 
 pub mod age;
 mod agent;
+mod body;
+pub mod dead_letter;
+mod intake;
 pub mod normalise;
+mod routes;
 pub mod sighting;
+pub mod watermark;
+
+use std::sync::Arc;
+
+use caerus_runtime::metric::Metrics;
+use caerus_runtime::port::{Bus, Clock, Geo};
+use caerus_runtime::shutdown::Shutdown;
+
+pub use body::{BODY_BYTES_MAX, EVENTS_MAX, EXPANDED_BYTES_MAX};
+pub use routes::{FORMATS, IN_FLIGHT_MIB_MAX, routes};
+
+/// The ports this role stands on.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+    /// `None` where no database is configured: addresses then lie nowhere unless the event says.
+    pub geo: Option<Arc<dyn Geo>>,
+    pub metrics: Metrics,
+}
+
+/// The role's loops, until the shutdown: the watermark, and how long dead letters are kept.
+pub async fn run(ports: Ports, shutdown: Shutdown) {
+    let watermark = watermark::run(
+        Arc::clone(&ports.bus),
+        Arc::clone(&ports.clock),
+        shutdown.clone(),
+    );
+    let letters = dead_letter::keep(ports.bus, ports.clock, ports.metrics.ingest, shutdown);
+    tokio::join!(watermark, letters);
+}

@@ -1,0 +1,252 @@
+//! What could not be read, kept whole with its reason and where it came from, for so long. Knows no format: a letter is
+//! bytes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use caerus_engine::time::{Span, Timestamp};
+use caerus_runtime::metric::Ingest;
+use caerus_runtime::metric::label::Rejection;
+use caerus_runtime::port::{Bus, BusRecord, Clock, NewRecord, PortResult, ReadLimit, Topic};
+use caerus_runtime::shutdown::Shutdown;
+use caerus_runtime::tasks::chain;
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How long a letter is kept.
+pub const AGE_MAX: Span = Span::days(7);
+/// *Units*: bytes of all letters; the oldest leave first.
+pub const BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How often retention is looked at.
+pub const PERIOD: Duration = Duration::from_secs(60);
+
+/// Letters of one partition; there is one.
+const PARTITION: u32 = 0;
+/// *Units*: bytes of letters that are let go together, about.
+const SEGMENT_BYTES: u64 = 1024 * 1024;
+/// Letters of one segment at most span this much time.
+const SEGMENT_SPAN: Span = Span::hours(1);
+const READ_LIMIT: ReadLimit = ReadLimit {
+    records: 1_024,
+    bytes: 4 * 1024 * 1024,
+};
+
+/// A message that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// As counted.
+    pub reason: Rejection,
+    /// The sentence a sender would be told.
+    pub error: String,
+    pub origin: LetterOrigin,
+    /// The form it was taken for, e.g. `native`.
+    pub format: String,
+    pub message: Vec<u8>,
+}
+
+/// Where a message came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterOrigin {
+    /// A topic's or a file's name.
+    pub source: String,
+    pub partition: Option<u32>,
+    /// An offset, or a line from 1.
+    pub offset: Option<u64>,
+}
+
+/// A letter as kept. `message` where it is text, else `message_base64`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Letter {
+    v: u8,
+    at_ms: i64,
+    reason: String,
+    error: String,
+    origin: LetterOrigin,
+    format: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message_base64: Option<String>,
+}
+
+const LETTER_VERSION: u8 = 1;
+
+/// Keeps a letter; durable when it returns, so that the message's position may then be passed.
+pub async fn dead_letter(
+    bus: &dyn Bus,
+    clock: &dyn Clock,
+    metrics: &Ingest,
+    letter: DeadLetter,
+) -> PortResult<()> {
+    let reason = letter.reason;
+    let value = letter.to_bytes(clock.now());
+    let record = NewRecord {
+        topic: Topic::DeadLetters,
+        partition: PARTITION,
+        key: Vec::new(),
+        value: value.into(),
+    };
+    bus.append(vec![record]).await?;
+    metrics.dead_letters.of(&reason).inc();
+    Ok(())
+}
+
+impl DeadLetter {
+    /// One line of JSON, as the topic keeps it and `caerus send --dead-letters` reads it.
+    pub fn to_bytes(self, at: Timestamp) -> Vec<u8> {
+        let (message, message_base64) = match String::from_utf8(self.message) {
+            Ok(text) => (Some(text), None),
+            Err(error) => (None, Some(STANDARD.encode(error.as_bytes()))),
+        };
+        let letter = Letter {
+            v: LETTER_VERSION,
+            at_ms: at.0,
+            reason: self.reason.value().to_owned(),
+            error: self.error,
+            origin: self.origin,
+            format: self.format,
+            message,
+            message_base64,
+        };
+        // Texts and numbers: writing them cannot fail.
+        serde_json::to_vec(&letter).unwrap_or_default()
+    }
+
+    /// The letter and when it was kept; `None` for what is no letter of this version.
+    pub fn from_bytes(bytes: &[u8]) -> Option<(Self, Timestamp)> {
+        let letter: Letter = serde_json::from_slice(bytes).ok()?;
+        if letter.v != LETTER_VERSION {
+            return None;
+        }
+        let reason = *Rejection::ALL
+            .iter()
+            .find(|reason| reason.value() == letter.reason)?;
+        let message = match (letter.message, letter.message_base64) {
+            (Some(text), None) => text.into_bytes(),
+            (None, Some(coded)) => STANDARD.decode(coded).ok()?,
+            _ => return None,
+        };
+        let read = Self {
+            reason,
+            error: letter.error,
+            origin: letter.origin,
+            format: letter.format,
+            message,
+        };
+        Some((read, Timestamp(letter.at_ms)))
+    }
+}
+
+/// What is kept, in runs of letters that leave together: a bounded account of an unbounded number.
+#[derive(Debug, Default)]
+pub struct Retention {
+    /// Oldest first.
+    segments: VecDeque<Segment>,
+    bytes: u64,
+    /// Where to read on; `None` before the first look.
+    next: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// The offset after its last letter.
+    end: u64,
+    letters: u64,
+    bytes: u64,
+    oldest: Timestamp,
+    newest: Timestamp,
+}
+
+impl Retention {
+    /// Reads what came since the last look, then lets go of what is too old or too much.
+    ///
+    /// *Returns*: how many letters left.
+    pub async fn look(&mut self, bus: &dyn Bus, now: Timestamp) -> PortResult<u64> {
+        self.read_on(bus, now).await?;
+        let mut left = 0;
+        let mut before = None;
+        while let Some(oldest) = self.segments.front().copied() {
+            let is_old = now.since(oldest.newest) > AGE_MAX;
+            if !is_old && self.bytes <= BYTES_MAX {
+                break;
+            }
+            self.segments.pop_front();
+            self.bytes -= oldest.bytes;
+            left += oldest.letters;
+            before = Some(oldest.end);
+        }
+        if let Some(before) = before {
+            bus.trim(Topic::DeadLetters, PARTITION, before).await?;
+        }
+        Ok(left)
+    }
+
+    async fn read_on(&mut self, bus: &dyn Bus, now: Timestamp) -> PortResult<()> {
+        let mut from = match self.next {
+            Some(next) => next,
+            None => bus.start(Topic::DeadLetters, PARTITION).await?,
+        };
+        loop {
+            let batch = bus
+                .read(Topic::DeadLetters, PARTITION, from, READ_LIMIT)
+                .await?;
+            for record in &batch.records {
+                self.add(record, now);
+            }
+            from = batch.next;
+            self.next = Some(from);
+            if batch.records.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is no letter of this version is dated now: it leaves later, never sooner.
+    fn add(&mut self, record: &BusRecord, now: Timestamp) {
+        let at = DeadLetter::from_bytes(&record.value).map_or(now, |(_, at)| at);
+        let bytes = record.value.len() as u64;
+        self.bytes += bytes;
+        let end = record.offset + 1;
+        if let Some(last) = self.segments.back_mut()
+            && last.bytes + bytes <= SEGMENT_BYTES
+            && at.distance(last.oldest) <= SEGMENT_SPAN
+        {
+            last.end = end;
+            last.letters += 1;
+            last.bytes += bytes;
+            last.newest = last.newest.max(at);
+            return;
+        }
+        self.segments.push_back(Segment {
+            end,
+            letters: 1,
+            bytes,
+            oldest: at,
+            newest: at,
+        });
+    }
+}
+
+/// Looks at retention once a minute until the shutdown.
+pub async fn keep(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Ingest, shutdown: Shutdown) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut retention = Retention::default();
+    while shutdown.unless_begun(ticks.tick()).await.is_some() {
+        match retention.look(bus.as_ref(), clock.now()).await {
+            Ok(0) => {}
+            Ok(left) => {
+                metrics.dropped_dead_letters.inc_by(left);
+                tracing::warn!(letters = left, "dead letters let go by age or size");
+            }
+            Err(error) => {
+                // Begun again from what the topic then holds.
+                retention = Retention::default();
+                tracing::warn!(error = chain(&error), "dead letters not looked at");
+            }
+        }
+    }
+}
