@@ -1,0 +1,161 @@
+//! What enforcement points say of themselves, on its way to the recorder: appended to the bus in batches. Knows no
+//! socket.
+
+use std::sync::Arc;
+
+use caerus_engine::id::TenantId;
+use caerus_engine::time::Timestamp;
+use caerus_runtime::metric::label::Room;
+use caerus_runtime::port::{NewRecord, Topic};
+use caerus_runtime::retry::{Jitter, Retry, RetryError, RetryPolicy};
+use caerus_runtime::shutdown::Shutdown;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::delivery::Acknowledged;
+use crate::gateway::GatewayParts;
+use crate::picture::Entry;
+
+/// Reports that wait to be appended.
+pub(crate) const REPORTS_LEN: usize = 1_024;
+/// Reports appended in one go.
+const BATCH_LEN: usize = 256;
+/// Receipts in one record; a large snapshot takes several.
+const RECEIPTS_PER_RECORD: usize = 1_000;
+/// The topic has one partition.
+const PARTITION: u32 = 0;
+/// The version of records that is written.
+const VERSION: u32 = 1;
+
+/// One instance of an enforcement point, and what it may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subscriber {
+    /// The credential's.
+    pub(crate) name: String,
+    /// The instance's own label.
+    pub(crate) client: String,
+    /// Empty for every tenant.
+    pub(crate) tenants: Vec<TenantId>,
+}
+
+/// What one instance said, and when.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) subscriber: Arc<Subscriber>,
+    pub(crate) at: Timestamp,
+    pub(crate) word: Word,
+}
+
+#[derive(Debug)]
+pub(crate) enum Word {
+    Connected,
+    /// These are in force there since then.
+    InForce {
+        cursor: String,
+        acknowledged: Vec<Acknowledged>,
+    },
+    Left,
+}
+
+/// A record of the topic.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    v: u32,
+    enforcement_point: &'a str,
+    client: &'a str,
+    tenants: Vec<&'a str>,
+    /// *Units*: milliseconds since 1970.
+    at: i64,
+    is_connected: bool,
+    acknowledged: Option<&'a str>,
+    receipts: Vec<ReceiptLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReceiptLine<'a> {
+    decision: &'a str,
+    tenant: &'a str,
+}
+
+/// Appends reports until the shutdown, then what is left. *Errors*: when the bus refuses for good.
+pub(crate) async fn run(
+    parts: GatewayParts,
+    mut reports: mpsc::Receiver<Report>,
+    shutdown: Shutdown,
+) -> Result<(), RetryError> {
+    let retries = parts.metrics.runtime.retries.of(&Room::Gateway);
+    let mut retry = Retry::new(RetryPolicy::LOOP, Jitter::random(), retries);
+    let mut batch = Vec::with_capacity(BATCH_LEN);
+    while let Some(len) = shutdown
+        .unless_begun(reports.recv_many(&mut batch, BATCH_LEN))
+        .await
+        && len > 0
+    {
+        let records = records(&batch);
+        batch.clear();
+        retry
+            .run(&shutdown, || parts.bus.append(records.clone()))
+            .await?;
+    }
+    // The last words of those who were there at the end, where the bus takes them at once.
+    while let Ok(report) = reports.try_recv() {
+        batch.push(report);
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let last = parts.bus.append(records(&batch)).await;
+    last.map(drop).map_err(|source| RetryError::GaveUp {
+        attempts: 1,
+        source,
+    })
+}
+
+fn records(reports: &[Report]) -> Vec<NewRecord> {
+    reports.iter().flat_map(of_report).collect()
+}
+
+fn of_report(report: &Report) -> Vec<NewRecord> {
+    let (cursor, entries): (_, Vec<&Entry>) = match &report.word {
+        Word::Connected | Word::Left => (None, Vec::new()),
+        Word::InForce {
+            cursor,
+            acknowledged,
+        } => {
+            let entries = acknowledged.iter().flat_map(Acknowledged::entries);
+            (Some(cursor.as_str()), entries.map(AsRef::as_ref).collect())
+        }
+    };
+    if entries.is_empty() {
+        return vec![record(report, cursor, &[])];
+    }
+    let parts = entries.chunks(RECEIPTS_PER_RECORD);
+    parts.map(|part| record(report, cursor, part)).collect()
+}
+
+fn record(report: &Report, cursor: Option<&str>, entries: &[&Entry]) -> NewRecord {
+    let subscriber = &report.subscriber;
+    let told = Told {
+        v: VERSION,
+        enforcement_point: &subscriber.name,
+        client: &subscriber.client,
+        tenants: subscriber.tenants.iter().map(TenantId::as_str).collect(),
+        at: report.at.0,
+        is_connected: !matches!(report.word, Word::Left),
+        acknowledged: cursor,
+        receipts: entries
+            .iter()
+            .map(|entry| ReceiptLine {
+                decision: &entry.id,
+                tenant: entry.tenant.as_str(),
+            })
+            .collect(),
+    };
+    NewRecord {
+        topic: Topic::Receipts,
+        partition: PARTITION,
+        key: subscriber.name.as_bytes().to_vec(),
+        // Texts and numbers: writing them cannot fail.
+        value: serde_json::to_vec(&told).unwrap_or_default().into(),
+    }
+}
