@@ -320,10 +320,10 @@ pub(crate) fn local_midnight(person: &Person, day: i64, calendar: &Calendar) -> 
 pub(crate) fn request(person: &Person, draw: &mut Draw) -> Request {
     let app: &'static App = draw.weighted(person.role.apps);
     let resource = if draw.chance(900) {
-        person
+        let favourite = person
             .seed
-            .draws(app.name, i64::from(draw.below(FAVOURITES)))
-            .below(app.resources)
+            .number(app.name, i64::from(draw.below(FAVOURITES)));
+        u32::try_from(favourite >> 32).unwrap_or(0) % app.resources
     } else {
         draw.below(app.resources)
     };
@@ -350,8 +350,8 @@ pub(crate) fn bytes(app: &App, draw: &mut Draw) -> u64 {
 
 fn uses_phone(person: &Person, day: i64) -> bool {
     person
-        .draws(day, "phone at all")
-        .chance(person.rhythm.phone_pm)
+        .seed
+        .chance("phone at all", day, person.rhythm.phone_pm)
         && !matches!(person.whereabouts(day), Whereabouts::Travelling)
 }
 

@@ -145,7 +145,7 @@ impl Person {
 
     /// The draws of one day and one thing in it.
     pub(crate) fn draws(&self, day: i64, name: &str) -> Draw {
-        self.seed.child("day", day).draws(name, 0)
+        self.seed.draws(name, day)
     }
 
     pub(crate) fn has(&self, slot: Slot) -> bool {
@@ -166,14 +166,13 @@ impl Person {
         if model.kind == SHARED.kind {
             return Some(self.kiosk(day, calendar));
         }
-        let node = self.seed.child("device", slot as i64);
-        let mut draw = node.draw();
+        let mut draw = self.seed.draws("device", slot as i64);
         let replaced = draw.between(0, DEVICE_LIFE_DAYS);
-        let generation = i64::from(day >= replaced);
         let lag_days = draw.between(0, 10);
+        let (first, second) = (draw.word(), draw.word());
         Some(Gadget {
             model,
-            device: Some(node.child("generation", generation).name()),
+            device: Some(if day < replaced { first } else { second }),
             browser_major: model.browser.major(calendar.day_number(day) - lag_days),
         })
     }
@@ -193,16 +192,19 @@ impl Person {
     pub(crate) fn works_on(&self, day: i64, calendar: &Calendar) -> bool {
         calendar.is_weekday(day)
             && !matches!(self.whereabouts(day), Whereabouts::Travelling)
-            && !self.draws(day, "absence").chance(self.rhythm.absence_pm)
+            && !self.seed.chance("absence", day, self.rhythm.absence_pm)
     }
 
     /// At home or on a trip. A trip begins and ends with a day on the way, so that nobody outruns an airliner.
     pub(crate) fn whereabouts(&self, day: i64) -> Whereabouts {
         let period = day.div_euclid(TRIP_PERIOD_DAYS);
-        let mut draw = self.seed.draws("trip", period);
-        if !draw.chance(self.rhythm.travel_pm) {
+        if !self
+            .seed
+            .chance("trip at all", period, self.rhythm.travel_pm)
+        {
             return Whereabouts::Home;
         }
+        let mut draw = self.seed.draws("trip", period);
         let network = draw.pick(tables::GUEST_NETWORKS);
         let city = network.cities.first().copied().unwrap_or(self.home);
         let departure = period * TRIP_PERIOD_DAYS + draw.between(1, 20);

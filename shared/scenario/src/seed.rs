@@ -44,6 +44,18 @@ impl Seed {
         Draw::new(stream)
     }
 
+    /// One number of a leaf, by hash alone: for choices made too often to open a stream for each.
+    pub(crate) fn number(&self, name: &str, number: i64) -> u64 {
+        let key = self.0.iter().copied();
+        fnv(key.chain(name.bytes()).chain(number.to_le_bytes()))
+    }
+
+    /// True with probability `per_mille` in a thousand, alike whenever it is asked.
+    pub(crate) fn chance(&self, name: &str, number: i64, per_mille: u32) -> bool {
+        // The upper half: in FNV every byte reaches it.
+        (self.number(name, number) >> 32) % 1_000 < u64::from(per_mille)
+    }
+
     /// A name for what this node stands for, as unlikely to repeat as 64 bits are.
     pub(crate) fn name(&self) -> u64 {
         self.draw().word()
@@ -70,6 +82,18 @@ mod tests {
             other.word();
         }
         assert_eq!(root.draws("day", 3).word(), before);
+    }
+
+    #[test]
+    fn chances_by_hash_come_out_at_their_rates_also_from_day_to_day() {
+        let root = Seed::root(5);
+        let drawn: Vec<bool> = (0..4_000)
+            .map(|day| root.chance("rain", day, 300))
+            .collect();
+        let hits = drawn.iter().filter(|hit| **hit).count();
+        let repeats = drawn.windows(2).filter(|pair| pair[0] && pair[1]).count();
+        assert!((1_100..1_300).contains(&hits), "{hits}");
+        assert!((300..420).contains(&repeats), "{repeats}");
     }
 
     #[test]

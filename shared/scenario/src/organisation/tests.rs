@@ -503,13 +503,14 @@ fn poisoning_adds_one_thing_a_day() {
 #[test]
 fn a_large_organisation_is_attacked_more_often() {
     let campaigns = |users| {
-        let all = events(config(2, users, 2, &[Attack::TokenTheft]));
-        let own = of(&all, Attack::TokenTheft);
-        own.iter()
-            .map(|event| event.session.clone())
-            .collect::<BTreeSet<_>>()
-            .len()
+        let simulated = Organisation::new(config(2, users, 4, &[Attack::TokenTheft]));
+        let days = (0..4).map(|day| simulated.strikes.of_day(&simulated.world, day).len());
+        days.sum::<usize>()
     };
     assert_eq!(campaigns(20), 1);
-    assert!(campaigns(2_500) >= 2);
+    assert!(
+        (20..=26).contains(&campaigns(20_000)),
+        "{}",
+        campaigns(20_000)
+    );
 }
