@@ -141,8 +141,8 @@ pub fn dress(
         None => router,
     };
     router
-        .layer(from_fn_with_state(guard, guard::keep))
         .layer(from_fn(guard::explain))
+        .layer(from_fn_with_state(guard, guard::keep))
         .layer(from_fn_with_state(shell.metrics.clone(), observe::observe))
 }
 

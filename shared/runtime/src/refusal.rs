@@ -3,14 +3,14 @@
 use std::fmt;
 
 use axum::response::{IntoResponse, Response};
+use caerus_wire::problem::{self, Problem};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde::Serialize;
 
 use crate::port::{PortError, PortErrorKind};
 use crate::tasks::chain;
 
-pub const PROBLEM_TYPE: &str = "application/problem+json";
+pub const PROBLEM_TYPE: &str = problem::CONTENT_TYPE;
 
 /// How long somebody refused by a store or a queue should wait.
 const RETRY_AFTER_S: u32 = 1;
@@ -23,15 +23,6 @@ pub struct Refusal {
     code: &'static str,
     detail: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// *Source*: RFC 9457, section 3.1.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
 }
 
 impl Refusal {
@@ -144,14 +135,7 @@ impl Refusal {
 
     /// The document's text.
     pub fn to_json(&self) -> String {
-        let document = Document {
-            r#type: format!("urn:caerus:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Refused"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-        };
-        // Strings and a number: writing them cannot fail.
-        serde_json::to_string(&document).unwrap_or_else(|_| "{}".to_owned())
+        Problem::new(self.status.as_u16(), self.code, self.detail.as_str()).to_json()
     }
 }
 
@@ -201,8 +185,8 @@ mod tests {
         let refusal = Refusal::too_many("the queue holds 10,000 events", 2);
         assert_eq!(
             refusal.to_json(),
-            "{\"type\":\"urn:caerus:problem:too_many\",\"title\":\"Too Many Requests\",\"status\":429,\
-             \"detail\":\"the queue holds 10,000 events\"}"
+            "{\"type\":\"about:blank\",\"title\":\"Too Many Requests\",\"status\":429,\
+             \"code\":\"too_many\",\"detail\":\"the queue holds 10,000 events\"}"
         );
         let response = refusal.into_response();
         assert_eq!(response.status(), 429);
