@@ -25,20 +25,6 @@ pub(crate) mod points {
     }
 }
 
-/// For `#[serde(with = "decimal::nats")]`: millionths.
-pub(crate) mod nats {
-    use caerus_engine::number::Nats;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(nats: &Nats, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(super::float(nats.0) / 1e6)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Nats, D::Error> {
-        Ok(Nats(super::quantise(f64::deserialize(from)? * 1e6)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,7 +92,7 @@ pub enum ExportLine {
     Entry {
         partition: u32,
         offset: u64,
-        entry: Entry,
+        entry: Box<Entry>,
     },
 }
 
@@ -198,7 +198,7 @@ impl ExportLine {
                 Ok(Self::Entry {
                     partition,
                     offset,
-                    entry,
+                    entry: Box::new(entry),
                 })
             }
             LineBody::Head(head) => read_head(&head),

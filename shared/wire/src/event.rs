@@ -2,6 +2,7 @@
 //!
 //! A member that is `null` counts as absent. Unknown members are kept and otherwise ignored.
 
+mod members;
 mod read;
 #[cfg(test)]
 mod tests;

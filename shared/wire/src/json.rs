@@ -224,7 +224,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
 
 /// Whether the name stood before. *Cost*: linear for few members, logarithmic for many.
 fn is_known<'de>(
-    name: &Cow<'de, str>,
+    name: &str,
     members: &[(Cow<'de, str>, Node<'de>)],
     names: &mut BTreeSet<Cow<'de, str>>,
 ) -> bool {
@@ -234,7 +234,7 @@ fn is_known<'de>(
     if names.is_empty() {
         names.extend(members.iter().map(|(known, _)| known.clone()));
     }
-    !names.insert(name.clone())
+    !names.insert(Cow::Owned(name.to_owned()))
 }
 
 struct NameSeed;

@@ -4,6 +4,7 @@ use caerus_engine::score::{Assessment, ScoreLine, Scored};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::decimal;
 use crate::decision::{HypothesisName, PublicContribution, contributions};
 
 /// Members in the contract's order (§3); absent subjects are `null`.
@@ -26,8 +27,8 @@ struct Line<'a> {
 #[serde(untagged)]
 enum Outcome {
     Assessed {
-        #[serde(with = "crate::decimal::nats")]
-        log_odds: caerus_engine::number::Nats,
+        /// *Units*: nats.
+        log_odds: Value,
         hypothesis: Option<HypothesisName>,
         hypotheses: Map<String, Value>,
         contributions: Vec<PublicContribution>,
@@ -82,7 +83,7 @@ fn assessed(assessment: &Assessment) -> Outcome {
         .into_iter()
         .map(|(hypothesis, score)| (hypothesis.name().to_owned(), Value::from(score.0)));
     Outcome::Assessed {
-        log_odds: assessment.log_odds,
+        log_odds: decimal::value(assessment.log_odds.0, 1e6),
         hypothesis: assessment.hypothesis.map(Into::into),
         hypotheses: hypotheses.collect(),
         contributions: contributions(&assessment.contributions),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use caerus_engine::decide::{Action, Requires, Restricts, Target};
+use caerus_engine::decide::{Action, Requires, Target};
 use caerus_engine::id::{AcrValue, DecisionId};
 use caerus_engine::time::Span;
 use serde::{Deserialize, Serialize};

@@ -17,6 +17,7 @@ fn refusal(text: &str) -> (String, &'static str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_named_and_located() {
     let deep = login_with(&format!("\"x\":{}{}", "[".repeat(32), "]".repeat(32)));
     let long_id = format!(

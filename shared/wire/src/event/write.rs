@@ -10,8 +10,8 @@ use crate::moment::Moment;
 
 /// Writes each of the members that is there, under its own name.
 macro_rules! write_given {
-    ($map:ident, $($member:ident)+) => {
-        $(if let Some(value) = $member {
+    ($map:ident, $of:ident, $($member:ident)+) => {
+        $(if let Some(value) = &$of.$member {
             $map.serialize_entry(stringify!($member), value)?;
         })+
     };
@@ -19,76 +19,22 @@ macro_rules! write_given {
 
 impl Serialize for NativeEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            id,
-            kind,
-            time,
-            tenant,
-            source,
-            user,
-            workload,
-            peer_workload,
-            ..
-        } = self;
-        let Self {
-            session,
-            device,
-            ip,
-            user_agent,
-            geo,
-            outcome,
-            failure,
-            amr,
-            acr,
-            ..
-        } = self;
-        let Self {
-            issued_at,
-            app,
-            resource,
-            method,
-            status,
-            bytes_out,
-            sensitivity,
-            ..
-        } = self;
-        let Self {
-            ja4,
-            cert_sha256,
-            posture,
-            event,
-            level,
-            detail,
-            verdict,
-            decision,
-            ..
-        } = self;
-        let Self {
-            by,
-            note,
-            label,
-            extra,
-            ..
-        } = self;
-        let issued_at = issued_at.as_ref().map(|at| Moment(*at));
-        let decision = decision.as_ref().map(ToString::to_string);
-
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", id)?;
-        map.serialize_entry("type", kind)?;
-        map.serialize_entry("time", &Moment(*time))?;
-        write_given!(map, tenant source user workload peer_workload session device ip user_agent);
-        write_given!(map, geo outcome failure amr acr);
-        if let Some(issued_at) = issued_at {
-            map.serialize_entry("issued_at", &issued_at)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("type", &self.kind)?;
+        map.serialize_entry("time", &Moment(self.time))?;
+        write_given!(map, self, tenant source user workload peer_workload session device);
+        write_given!(map, self, ip user_agent geo outcome failure amr acr);
+        if let Some(issued_at) = self.issued_at {
+            map.serialize_entry("issued_at", &Moment(issued_at))?;
         }
-        write_given!(map, app resource method status bytes_out sensitivity ja4 cert_sha256 posture);
-        write_given!(map, event level detail verdict);
-        if let Some(decision) = decision {
-            map.serialize_entry("decision", &decision)?;
+        write_given!(map, self, app resource method status bytes_out sensitivity);
+        write_given!(map, self, ja4 cert_sha256 posture event level detail verdict);
+        if let Some(decision) = self.decision {
+            map.serialize_entry("decision", &decision.to_string())?;
         }
-        write_given!(map, by note label);
-        for (name, value) in extra {
+        write_given!(map, self, by note label);
+        for (name, value) in &self.extra {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -97,31 +43,19 @@ impl Serialize for NativeEvent {
 
 impl Serialize for Geo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            latitude,
-            longitude,
-            radius_m,
-            country,
-            region,
-            city,
-            asn,
-            as_org,
-            network,
-            extra,
-        } = self;
-        let degrees = |millionths: &i32| float(i64::from(*millionths)) / 1e6;
+        let degrees = |millionths: i32| float(i64::from(millionths)) / 1e6;
         let mut map = serializer.serialize_map(None)?;
-        if let Some(latitude) = latitude {
+        if let Some(latitude) = self.latitude {
             map.serialize_entry("lat", &degrees(latitude))?;
         }
-        if let Some(longitude) = longitude {
+        if let Some(longitude) = self.longitude {
             map.serialize_entry("lon", &degrees(longitude))?;
         }
-        if let Some(metres) = radius_m {
-            map.serialize_entry("radius_km", &(f64::from(*metres) / 1e3))?;
+        if let Some(metres) = self.radius_m {
+            map.serialize_entry("radius_km", &(f64::from(metres) / 1e3))?;
         }
-        write_given!(map, country region city asn as_org network);
-        for (name, value) in extra {
+        write_given!(map, self, country region city asn as_org network);
+        for (name, value) in &self.extra {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -130,32 +64,13 @@ impl Serialize for Geo {
 
 impl Serialize for Posture {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            compliant,
-            managed,
-            os,
-            os_version,
-            disk_encrypted,
-            firewall,
-            ..
-        } = self;
-        let Self {
-            screen_lock,
-            edr,
-            jailbroken,
-            patch_age_days,
-            score,
-            alerts,
-            extra,
-            ..
-        } = self;
         let mut map = serializer.serialize_map(None)?;
-        write_given!(map, compliant managed os os_version disk_encrypted firewall screen_lock edr);
-        write_given!(map, jailbroken patch_age_days score);
-        if !alerts.is_empty() {
-            map.serialize_entry("alerts", alerts)?;
+        write_given!(map, self, compliant managed os os_version disk_encrypted firewall);
+        write_given!(map, self, screen_lock edr jailbroken patch_age_days score);
+        if !self.alerts.is_empty() {
+            map.serialize_entry("alerts", &self.alerts)?;
         }
-        for (name, value) in extra {
+        for (name, value) in &self.extra {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -164,15 +79,10 @@ impl Serialize for Posture {
 
 impl Serialize for Alert {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            severity,
-            name,
-            extra,
-        } = self;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("severity", severity)?;
-        map.serialize_entry("name", name)?;
-        for (name, value) in extra {
+        map.serialize_entry("severity", &self.severity)?;
+        map.serialize_entry("name", &self.name)?;
+        for (name, value) in &self.extra {
             map.serialize_entry(name, value)?;
         }
         map.end()

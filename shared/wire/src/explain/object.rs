@@ -84,7 +84,7 @@ pub(super) fn object_of(detail: &Detail) -> Map<String, Value> {
             ("severity", json!(Severity::from(*severity))),
         ]),
         Detail::Binding { changes } => {
-            let changes = changes.iter().map(|change| change_object(change));
+            let changes = changes.iter().map(change_object);
             object([("changes", Value::Array(changes.collect()))])
         }
         Detail::Requests {

@@ -327,6 +327,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn evidence_reads_as_a_sentence() {
         let novelty = |observations| {
             Detail::Novelty(Novelty {

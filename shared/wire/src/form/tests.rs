@@ -149,7 +149,7 @@ fn export_lines_read_back_and_name_what_is_wrong() {
         let expected = ExportLine::Entry {
             partition: 3,
             offset: state,
-            entry,
+            entry: Box::new(entry),
         };
         assert_eq!(read, expected, "seed {state}");
     }
