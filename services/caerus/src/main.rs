@@ -1,1 +1,16 @@
-fn main() {}
+//! `caerus`: reads the command line, hands over, and ends with the exit code the contract names.
+
+mod cli;
+mod config_command;
+mod exit;
+mod input;
+mod policy_command;
+mod replay;
+mod simulate;
+mod version;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit::code_of(cli::run())
+}

@@ -143,8 +143,8 @@ impl Desk<'_> {
         }
         let target = held.target.clone();
         if !may_end(held, grounds.assessment, latitude) {
-            let renews = held.action != Action::Revoke;
-            if renews {
+            // What still speaks for it keeps it, a revoke included: decay alone brings nothing milder.
+            if !has_ended(held.hypothesis, grounds.assessment, None) {
                 self.keep(&target, held, None, grounds);
             }
             return;

@@ -25,6 +25,9 @@ pub struct RateBaseline {
 pub struct RatePrior {
     pub events: f64,
     pub exposures: f64,
+    /// However much was seen, the rate is never believed to be steadier than a gamma of this shape: what people do in
+    /// an hour varies more than a fixed rate would.
+    pub shape_max: f64,
 }
 
 impl RateBaseline {
@@ -39,7 +42,9 @@ impl RateBaseline {
             return 1.0;
         };
         let (events, exposures) = self.posterior(prior, now);
-        NegativeBinomial::new(events, exposures / (exposures + window))
+        let shape = events.min(prior.shape_max);
+        let mean = window * events / exposures;
+        NegativeBinomial::new(shape, shape / (shape + mean))
             .map_or(1.0, |tail| tail.sf(below).clamp(TAIL_MIN, 1.0))
     }
 
@@ -139,6 +144,7 @@ mod tests {
         let prior = RatePrior {
             events: 0.6,
             exposures: 3.0,
+            shape_max: f64::INFINITY,
         };
         let mut busy = RateBaseline::default();
         for _ in 0..50 {

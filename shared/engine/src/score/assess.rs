@@ -91,6 +91,17 @@ const SERIES_EXPONENT: f64 = 1.5;
 
 /// The assessment of one subject. `worth` is the criticality's odds multiplier, 1 for an ordinary subject.
 pub fn assess(model: &Model, bench: Bench, exhibits: &[Exhibit<'_>], worth: f64) -> Assessment {
+    assess_without(model, bench, exhibits, worth, None)
+}
+
+/// The same, as if one hypothesis did not compete: what a decision rests on that is not about that hypothesis.
+pub fn assess_without(
+    model: &Model,
+    bench: Bench,
+    exhibits: &[Exhibit<'_>],
+    worth: f64,
+    without: Option<Hypothesis>,
+) -> Assessment {
     let counts =
         |exhibit: &&Exhibit<'_>| exhibit.nats > NEGLIGIBLE.as_f64() && !exhibit.is_disproved;
     let court = Court {
@@ -104,7 +115,7 @@ pub fn assess(model: &Model, bench: Bench, exhibits: &[Exhibit<'_>], worth: f64)
     let mut sums: Vec<Sum<'_>> = Hypothesis::ALL
         .into_iter()
         .map(|hypothesis| Sum::of(hypothesis, court, exhibits, worth))
-        .filter(|sum| sum.competes(bench))
+        .filter(|sum| sum.competes(bench) && Some(sum.hypothesis) != without)
         .collect();
     let hypotheses = sums
         .iter()

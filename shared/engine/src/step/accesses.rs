@@ -11,16 +11,19 @@ use crate::signal::{Access, AccessOutcome};
 
 /// What an hour holds before anything is known of the caller, widely spread.
 const REQUESTS_PRIOR: RatePrior = RatePrior {
-    events: 0.8,
-    exposures: 0.02,
+    events: 40.0,
+    exposures: 2.0,
+    shape_max: 1.0,
 };
 const RESOURCES_PRIOR: RatePrior = RatePrior {
-    events: 1.5,
-    exposures: 0.2,
+    events: 16.0,
+    exposures: 2.0,
+    shape_max: 1.5,
 };
 const REFUSALS_PRIOR: RatePrior = RatePrior {
-    events: 0.5,
-    exposures: 0.5,
+    events: 1.0,
+    exposures: 2.0,
+    shape_max: 1.0,
 };
 /// *Units*: nats.
 const ACCESS_MAX: f64 = 4.0;

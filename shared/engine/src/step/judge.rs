@@ -2,7 +2,7 @@
 
 use super::Surroundings;
 use super::moment::{Moment, Outcome};
-use crate::decide::desk::{Desk, Grounds, Judgement, Latitude};
+use crate::decide::desk::{Desk, Grounds, Judgement, Latitude, MET_CLEARS_BELOW};
 use crate::decide::merge::{Wishes, add};
 use crate::decide::{Action, DeviceFacts, Facts, FactsOf, Mode, Scope, Target};
 use crate::evidence::binding;
@@ -11,7 +11,9 @@ use crate::id::{EventId, SessionId, UserId, short_hash};
 use crate::limits::{LEARNING_LOGINS, LEARNING_SPAN};
 use crate::profile::decay::fade;
 use crate::record::{Bound, Dismissal, Session, UserRecord};
-use crate::score::assess::{Bench, DEVICE_VERDICT, Exhibit, ExhibitDetail, assess, verdict_detail};
+use crate::score::assess::{
+    Bench, DEVICE_VERDICT, Exhibit, ExhibitDetail, assess, assess_without, verdict_detail,
+};
 use crate::score::{Assessment, Hypothesis};
 use crate::signal::{DeviceFinding, NetworkClass, StandingEvidence, Verdict};
 use crate::step::sessions::ATTRIBUTE_MASK;
@@ -22,7 +24,20 @@ use crate::time::Timestamp;
 pub(super) struct Judged {
     pub session: Option<SessionId>,
     pub assessment: Assessment,
+    /// What is held against the session itself, where the strongest hypothesis is about its device: decisions on
+    /// sessions and users rest on it, those on devices are the device's own.
+    pub beside_device: Option<Assessment>,
     pub basis: Vec<(Code, u64)>,
+}
+
+impl Judged {
+    /// What a decision on a session or a user is explained by.
+    fn grounds(&self) -> &Assessment {
+        match &self.beside_device {
+            Some(own) if own.score.0 >= MET_CLEARS_BELOW => own,
+            _ => &self.assessment,
+        }
+    }
 }
 
 /// How far each target may be lowered in this step.
@@ -101,9 +116,13 @@ fn judged(
         .map_or(1.0, |c| c.odds());
     let bench = Bench::Session { is_device_proven };
     let assessment = assess(surroundings.model, bench, exhibits, worth);
+    let device = Hypothesis::CompromisedDevice;
+    let beside_device = (assessment.hypothesis == Some(device))
+        .then(|| assess_without(surroundings.model, bench, exhibits, worth, Some(device)));
     Judged {
         session,
         assessment,
+        beside_device,
         basis: basis(exhibits),
     }
 }
@@ -455,7 +474,7 @@ fn settle_all(
         let credential_issued_at = find_session(user, judged.session.as_ref())
             .and_then(|session| session.issued_at.or(session.login_at));
         let grounds = Grounds {
-            assessment: &judged.assessment,
+            assessment: judged.grounds(),
             basis: judged.basis.clone(),
             credential_issued_at,
         };

@@ -25,6 +25,7 @@ use crate::time::{Span, Timestamp};
 const FAILURE_PRIOR: RatePrior = RatePrior {
     events: 0.6,
     exposures: 3.0,
+    shape_max: 5.0,
 };
 /// Logins in a day.
 const LOGINS_PER_DAY: f64 = 3.0;
@@ -32,6 +33,7 @@ const LOGINS_PER_DAY: f64 = 3.0;
 const REFUSAL_PRIOR: RatePrior = RatePrior {
     events: 0.3,
     exposures: 20.0,
+    shape_max: 5.0,
 };
 const FAILURE_MAX: f64 = 4.0;
 const FATIGUE_MAX: f64 = 5.0;

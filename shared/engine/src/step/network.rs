@@ -19,6 +19,7 @@ use crate::time::{Span, Timestamp};
 const FANOUT_PRIOR: RatePrior = RatePrior {
     events: 1.0,
     exposures: 2.0,
+    shape_max: 5.0,
 };
 const FANOUT_WINDOW: Span = Span::hours(1);
 const FANOUT_MAX: f64 = 5.0;
@@ -26,6 +27,7 @@ const FANOUT_MAX: f64 = 5.0;
 const SPRAY_PRIOR: RatePrior = RatePrior {
     events: 0.5,
     exposures: 5.0,
+    shape_max: 5.0,
 };
 const SPRAY_WINDOW: Span = Span::minutes(15);
 const SPRAY_MAX: f64 = 4.0;

@@ -1,0 +1,75 @@
+//! The command line: flags, help, and which module does what.
+
+use caerus_engine::time::Timestamp;
+use caerus_wire::moment;
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::exit::{Ended, Failure, USAGE, tell};
+use crate::{config_command, policy_command, replay, simulate, version};
+
+/// Continuous access evaluation: events in, risk scored and explained, policy decided, every proxy told.
+#[derive(Debug, Parser)]
+#[command(
+    name = "caerus",
+    version,
+    disable_version_flag = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Evaluates events from files, offline and deterministic: decisions on stdout, a summary on stderr
+    Replay(replay::Args),
+    /// Writes labelled events of a simulated organisation under attack to stdout
+    Simulate(simulate::Args),
+    /// Works on policies
+    #[command(subcommand)]
+    Policy(policy_command::Command),
+    /// Works on the configuration
+    #[command(subcommand)]
+    Config(config_command::Command),
+    /// Says which version this is and which adapters are built in
+    Version,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> Ended {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match cli.command {
+        Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Policy(command) => policy_command::run(&command),
+        Command::Config(command) => config_command::run(&command),
+        Command::Version => version::run(),
+    }
+}
+
+/// Help is no error; all else the reader of flags says is exit 64.
+fn refuse(error: &clap::Error) -> Ended {
+    let is_asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if let Err(source) = error.print() {
+        tell(&format!("caerus: could not write the help: {source}"));
+    }
+    if is_asked {
+        Ok(())
+    } else {
+        Err(Failure::Told(USAGE))
+    }
+}
+
+/// A moment on the command line.
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    moment::parse(text)
+        .ok_or_else(|| "expected an RFC 3339 time such as 2026-11-21T10:00:00Z".to_owned())
+}
