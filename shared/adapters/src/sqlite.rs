@@ -12,3 +12,6 @@ mod record_store;
 pub use bus::SqliteBus;
 pub use ledger::SqliteLedger;
 pub use record_store::SqliteRecordStore;
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,10 @@ enum Number {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the members are the file's, each a fact of its own"
+)]
 struct Traits {
     autonomous_system_number: Option<Number>,
     is_anonymous: bool,

@@ -1,11 +1,11 @@
-//! What every bus keeps to: order, all or nothing, one owner, compaction, retention, wake-ups. Knows no adapter.
+//! What every bus keeps to: order, all or nothing, compaction, retention, wake-ups. Knows no adapter.
 //!
 //! The rules ask for a bus of [`PARTITIONS`] partitions that holds nothing.
 
 use std::sync::Arc;
 
 use caerus_runtime::port::{
-    Bus, BusRecord, Epoch, LogId, NewRecord, PortErrorKind, PortResult, ReadLimit, Topic,
+    Bus, BusRecord, NewRecord, PortErrorKind, PortResult, ReadLimit, Topic,
 };
 use tokio::task::JoinSet;
 
@@ -36,6 +36,14 @@ macro_rules! bus_suite {
             a_tombstone_removes_what_the_key_held
             reading_on_passes_compacted_gaps
             a_topic_that_is_not_compacted_keeps_every_record_of_a_key
+            an_append_wakes_those_who_wait_on_its_topic_and_no_others
+            trimming_lets_go_of_the_oldest_and_keeps_offsets
+            trimming_beyond_the_end_empties_and_offsets_rise_on
+            a_compacted_topic_is_not_trimmed
+            a_partition_that_is_not_there_is_refused
+            concurrent_callers_keep_their_own_order_and_lose_nothing
+        }
+        $crate::rules! { claim, $open,
             a_claim_stands_in_the_log_and_its_place_is_the_epoch
             a_former_owner_publishes_nothing
             a_claim_that_nobody_made_is_refused
@@ -46,19 +54,13 @@ macro_rules! bus_suite {
             what_was_complete_stays_complete
             outputs_are_not_complete_beyond_the_log
             anyone_may_append_to_a_claimed_partition
-            an_append_wakes_those_who_wait_on_its_topic_and_no_others
             a_claim_and_a_publication_wake_too
-            trimming_lets_go_of_the_oldest_and_keeps_offsets
-            trimming_beyond_the_end_empties_and_offsets_rise_on
-            a_compacted_topic_is_not_trimmed
-            a_partition_that_is_not_there_is_refused
-            concurrent_callers_keep_their_own_order_and_lose_nothing
             two_owners_in_turn_never_interleave
         }
     };
 }
 
-fn record(topic: Topic, partition: u32, key: &str, value: &str) -> NewRecord {
+pub(super) fn record(topic: Topic, partition: u32, key: &str, value: &str) -> NewRecord {
     NewRecord {
         topic,
         partition,
@@ -67,12 +69,8 @@ fn record(topic: Topic, partition: u32, key: &str, value: &str) -> NewRecord {
     }
 }
 
-fn signal(partition: u32, value: &str) -> NewRecord {
+pub(super) fn signal(partition: u32, value: &str) -> NewRecord {
     record(Topic::Signals, partition, "k", value)
-}
-
-fn claim() -> Arc<[u8]> {
-    b"claim"[..].into()
 }
 
 async fn all(bus: &dyn Bus, topic: Topic, partition: u32) -> PortResult<Vec<BusRecord>> {
@@ -80,7 +78,11 @@ async fn all(bus: &dyn Bus, topic: Topic, partition: u32) -> PortResult<Vec<BusR
 }
 
 /// Offsets and values of a whole partition.
-async fn told(bus: &dyn Bus, topic: Topic, partition: u32) -> PortResult<Vec<(u64, String)>> {
+pub(super) async fn told(
+    bus: &dyn Bus,
+    topic: Topic,
+    partition: u32,
+) -> PortResult<Vec<(u64, String)>> {
     let records = all(bus, topic, partition).await?;
     Ok(records
         .into_iter()
@@ -91,7 +93,7 @@ async fn told(bus: &dyn Bus, topic: Topic, partition: u32) -> PortResult<Vec<(u6
         .collect())
 }
 
-fn pairs(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
+pub(super) fn pairs(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
     expected
         .iter()
         .map(|(offset, value)| (*offset, (*value).to_owned()))
@@ -324,143 +326,6 @@ pub async fn a_topic_that_is_not_compacted_keeps_every_record_of_a_key(
     Ok(())
 }
 
-pub async fn a_claim_stands_in_the_log_and_its_place_is_the_epoch(
-    bus: Arc<dyn Bus>,
-) -> PortResult<()> {
-    bus.append(vec![signal(2, "a")]).await?;
-    let epoch = bus.claim(2, claim()).await?;
-    assert_eq!(
-        epoch,
-        Epoch {
-            log: bus.log_id(),
-            claim_offset: 1
-        }
-    );
-    assert_eq!(
-        told(&*bus, Topic::Signals, 2).await?,
-        pairs(&[(0, "a"), (1, "claim")])
-    );
-    let later = bus.claim(2, claim()).await?;
-    assert!(later > epoch);
-    Ok(())
-}
-
-pub async fn a_former_owner_publishes_nothing(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let former = bus.claim(0, claim()).await?;
-    let owner = bus.claim(0, claim()).await?;
-    let outputs = vec![record(Topic::Decisions, 0, "a", "1"), signal(1, "derived")];
-    let refused = bus.publish(0, former, outputs.clone(), 1).await;
-    assert_eq!(refusal(refused), Some(PortErrorKind::Conflict));
-    assert_eq!(bus.end(Topic::Decisions, 0).await?, 0);
-    assert_eq!(bus.end(Topic::Signals, 1).await?, 0);
-    assert_eq!(bus.completed(0).await?, 0);
-    assert_eq!(bus.publish(0, owner, outputs, 1).await?, [0, 0]);
-    Ok(())
-}
-
-pub async fn a_claim_that_nobody_made_is_refused(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let invented = Epoch {
-        log: bus.log_id(),
-        claim_offset: 5,
-    };
-    let refused = bus.publish(0, invented, Vec::new(), 0).await;
-    assert_eq!(refusal(refused), Some(PortErrorKind::Refused));
-    bus.claim(0, claim()).await?;
-    let refused = bus.publish(0, invented, Vec::new(), 0).await;
-    assert_eq!(refusal(refused), Some(PortErrorKind::Refused));
-    Ok(())
-}
-
-pub async fn a_claim_on_another_log_conflicts(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let epoch = bus.claim(0, claim()).await?;
-    let other = Epoch {
-        log: LogId(bus.log_id().0.wrapping_add(1)),
-        ..epoch
-    };
-    let refused = bus.publish(0, other, vec![signal(0, "a")], 0).await;
-    assert_eq!(refusal(refused), Some(PortErrorKind::Conflict));
-    assert_eq!(bus.end(Topic::Signals, 0).await?, 1);
-    Ok(())
-}
-
-pub async fn partitions_are_claimed_apart(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let first = bus.claim(0, claim()).await?;
-    bus.append(vec![signal(1, "a")]).await?;
-    let second = bus.claim(1, claim()).await?;
-    bus.publish(0, first, vec![signal(2, "from 0")], 1).await?;
-    bus.publish(1, second, vec![signal(2, "from 1")], 2).await?;
-    assert_eq!(bus.completed(0).await?, 1);
-    assert_eq!(bus.completed(1).await?, 2);
-    assert_eq!(
-        told(&*bus, Topic::Signals, 2).await?,
-        pairs(&[(0, "from 0"), (1, "from 1")])
-    );
-    Ok(())
-}
-
-pub async fn outputs_and_progress_are_published_together(bus: Arc<dyn Bus>) -> PortResult<()> {
-    assert_eq!(bus.completed(0).await?, 0);
-    let epoch = bus.claim(0, claim()).await?;
-    bus.append(vec![signal(0, "a"), signal(0, "b")]).await?;
-    let outputs = vec![
-        record(Topic::Decisions, 0, "a", "1"),
-        record(Topic::Shadow, 0, "a", "2"),
-        record(Topic::Decisions, 0, "b", "3"),
-        signal(3, "derived"),
-        record(Topic::Progress, 0, "0", "report"),
-    ];
-    assert_eq!(bus.publish(0, epoch, outputs, 2).await?, [0, 0, 1, 0, 0]);
-    assert_eq!(bus.completed(0).await?, 2);
-    assert_eq!(
-        told(&*bus, Topic::Decisions, 0).await?,
-        pairs(&[(0, "1"), (1, "3")])
-    );
-    // A batch without output moves on as well.
-    assert!(bus.publish(0, epoch, Vec::new(), 3).await?.is_empty());
-    assert_eq!(bus.completed(0).await?, 3);
-    Ok(())
-}
-
-pub async fn a_refused_publication_does_nothing(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let epoch = bus.claim(0, claim()).await?;
-    let outputs = vec![signal(1, "a"), signal(PARTITIONS, "nowhere")];
-    let refused = bus.publish(0, epoch, outputs, 1).await;
-    assert_eq!(refusal(refused), Some(PortErrorKind::Refused));
-    assert_eq!(bus.end(Topic::Signals, 1).await?, 0);
-    assert_eq!(bus.completed(0).await?, 0);
-    Ok(())
-}
-
-pub async fn what_was_complete_stays_complete(bus: Arc<dyn Bus>) -> PortResult<()> {
-    bus.append(vec![signal(0, "a"), signal(0, "b")]).await?;
-    let epoch = bus.claim(0, claim()).await?;
-    bus.publish(0, epoch, Vec::new(), 2).await?;
-    let owner = bus.claim(0, claim()).await?;
-    assert_eq!(bus.completed(0).await?, 2);
-    bus.publish(0, owner, Vec::new(), 1).await?;
-    assert_eq!(bus.completed(0).await?, 2);
-    Ok(())
-}
-
-pub async fn outputs_are_not_complete_beyond_the_log(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let epoch = bus.claim(0, claim()).await?;
-    let refused = bus.publish(0, epoch, Vec::new(), 2).await;
-    assert_eq!(refusal(refused), Some(PortErrorKind::Refused));
-    assert_eq!(bus.completed(0).await?, 0);
-    bus.publish(0, epoch, Vec::new(), 1).await?;
-    Ok(())
-}
-
-pub async fn anyone_may_append_to_a_claimed_partition(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let epoch = bus.claim(0, claim()).await?;
-    assert_eq!(bus.append(vec![signal(0, "a")]).await?, [1]);
-    assert_eq!(
-        bus.publish(0, epoch, vec![signal(0, "wake-up")], 1).await?,
-        [2]
-    );
-    Ok(())
-}
-
 pub async fn an_append_wakes_those_who_wait_on_its_topic_and_no_others(
     bus: Arc<dyn Bus>,
 ) -> PortResult<()> {
@@ -486,17 +351,6 @@ pub async fn an_append_wakes_those_who_wait_on_its_topic_and_no_others(
         assert!(is_woken);
         assert_eq!(read?.records.len(), 1);
     }
-    Ok(())
-}
-
-pub async fn a_claim_and_a_publication_wake_too(bus: Arc<dyn Bus>) -> PortResult<()> {
-    let signals = bus.appended(Topic::Signals);
-    let epoch = bus.claim(0, claim()).await?;
-    assert!(signals.has_changed().unwrap_or(false));
-    let decisions = bus.appended(Topic::Decisions);
-    bus.publish(0, epoch, vec![record(Topic::Decisions, 0, "a", "1")], 1)
-        .await?;
-    assert!(decisions.has_changed().unwrap_or(false));
     Ok(())
 }
 
@@ -555,7 +409,10 @@ pub async fn a_partition_that_is_not_there_is_refused(bus: Arc<dyn Bus>) -> Port
         assert_eq!(refusal(bus.append(lost).await), refused);
         bus.end(topic, beyond.saturating_sub(1)).await?;
     }
-    assert_eq!(refusal(bus.claim(PARTITIONS, claim()).await), refused);
+    assert_eq!(
+        refusal(bus.claim(PARTITIONS, b"claim"[..].into()).await),
+        refused
+    );
     assert_eq!(refusal(bus.completed(PARTITIONS).await), refused);
     Ok(())
 }
@@ -592,39 +449,5 @@ pub async fn concurrent_callers_keep_their_own_order_and_lose_nothing(
     assert_eq!(answered.len(), expected);
     assert_eq!(told(&*bus, Topic::Signals, 0).await?, answered);
     assert_eq!(all(&*bus, Topic::Signals, 1).await?.len(), expected);
-    Ok(())
-}
-
-pub async fn two_owners_in_turn_never_interleave(bus: Arc<dyn Bus>) -> PortResult<()> {
-    const TURNS: u64 = 20;
-    let mut owners = JoinSet::new();
-    for name in ["first", "second"] {
-        let bus = Arc::clone(&bus);
-        owners.spawn(async move {
-            for _ in 0..TURNS {
-                let epoch = bus.claim(0, name.as_bytes().into()).await?;
-                let output = || vec![signal(1, &epoch.claim_offset.to_string())];
-                // Two publications: the other owner may come in between, never after both.
-                let first = bus.publish(0, epoch, output(), 0).await;
-                let second = bus.publish(0, epoch, output(), 0).await;
-                let lost = [refusal(first), refusal(second)];
-                let conflict = Some(PortErrorKind::Conflict);
-                let ways = [[None, None], [None, conflict], [conflict, conflict]];
-                assert!(ways.contains(&lost), "{lost:?}");
-            }
-            PortResult::Ok(())
-        });
-    }
-    while let Some(Ok(done)) = owners.join_next().await {
-        done?;
-    }
-    // What got through stands in the order of the claims it was published under.
-    let outputs = told(&*bus, Topic::Signals, 1).await?;
-    let epochs: Vec<u64> = outputs
-        .iter()
-        .filter_map(|(_, epoch)| epoch.parse().ok())
-        .collect();
-    assert_eq!(epochs.len(), outputs.len());
-    assert!(epochs.is_sorted(), "{epochs:?}");
     Ok(())
 }

@@ -23,7 +23,7 @@ const AMPLE: ReadLimit = ReadLimit {
 #[macro_export]
 macro_rules! durable_bus_suite {
     ($open:expr) => {
-        $crate::rules! { durable, $open, // bus
+        $crate::rules! { durable, $open,
             a_reopened_bus_holds_what_was_appended
             offsets_rise_on_after_everything_was_let_go
             a_claim_holds_after_reopening
@@ -36,7 +36,7 @@ macro_rules! durable_bus_suite {
 #[macro_export]
 macro_rules! durable_record_store_suite {
     ($open:expr) => {
-        $crate::rules! { durable, $open, // record store
+        $crate::rules! { durable, $open,
             a_reopened_store_holds_its_last_commit
             a_reopened_store_still_refuses_the_former_owner
         }
@@ -47,7 +47,7 @@ macro_rules! durable_record_store_suite {
 #[macro_export]
 macro_rules! durable_ledger_suite {
     ($open:expr) => {
-        $crate::rules! { durable, $open, // ledger
+        $crate::rules! { durable, $open,
             a_reopened_ledger_holds_what_was_recorded
         }
     };

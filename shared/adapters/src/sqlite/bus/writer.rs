@@ -19,13 +19,16 @@ const GROUP_RECORDS: usize = 8_192;
 /// A group takes no further caller in beyond so many bytes.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Tombstones are kept until a partition's end is so many offsets further, for readers that are behind.
-pub(super) const TOMBSTONE_SPAN: u64 = 65_536;
+const TOMBSTONE_SPAN: u64 = 65_536;
+
+/// Where each record stands, or why nothing was done.
+pub(super) type Answer = oneshot::Sender<PortResult<Vec<u64>>>;
 
 /// One caller's change, and where the answer goes.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) change: Change,
-    pub(super) answer: oneshot::Sender<PortResult<Vec<u64>>>,
+    pub(super) answer: Answer,
 }
 
 #[derive(Debug)]
@@ -127,10 +130,7 @@ impl Writer {
 }
 
 /// The first caller and those that wait behind it, as far as a group goes.
-fn gather(
-    first: Request,
-    requests: &mut mpsc::Receiver<Request>,
-) -> (Vec<Change>, Vec<oneshot::Sender<PortResult<Vec<u64>>>>) {
+fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> (Vec<Change>, Vec<Answer>) {
     let mut records = first.change.records();
     let mut bytes = first.change.bytes();
     let mut changes = vec![first.change];
@@ -147,7 +147,7 @@ fn gather(
     (changes, answers)
 }
 
-fn fail_all(answers: Vec<oneshot::Sender<PortResult<Vec<u64>>>>, error: sqlx::Error) {
+fn fail_all(answers: Vec<Answer>, error: sqlx::Error) {
     let kind = kind_of(&error);
     let cause = Arc::new(error);
     for answer in answers {
@@ -261,4 +261,45 @@ async fn bury(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use caerus_runtime::port::{Bus, NewRecord, ReadLimit};
+
+    use super::super::SqliteBus;
+    use super::{TOMBSTONE_SPAN, Topic, bury};
+
+    #[tokio::test]
+    async fn old_tombstones_leave_and_newer_ones_and_records_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let bus = SqliteBus::open(folder.path().join("log.db"), 1)
+            .await
+            .unwrap();
+        let record = |key: &str, value: &[u8]| NewRecord {
+            topic: Topic::Decisions,
+            partition: 0,
+            key: key.into(),
+            value: value.into(),
+        };
+        let records = [
+            record("a", b""),
+            record("b", b"held"),
+            record("c", b""),
+            record("d", b""),
+        ];
+        bus.append(records.to_vec()).await.unwrap();
+        let mut transaction = bus.database.write().await.unwrap();
+        bury(&mut transaction, Topic::Decisions, 0, TOMBSTONE_SPAN + 3)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        let ample = ReadLimit {
+            records: 10,
+            bytes: usize::MAX,
+        };
+        let held = bus.read(Topic::Decisions, 0, 0, ample).await.unwrap();
+        let keys: Vec<Vec<u8>> = held.records.into_iter().map(|held| held.key).collect();
+        assert_eq!(keys, [b"b", b"d"]);
+    }
 }
