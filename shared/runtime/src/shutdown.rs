@@ -131,6 +131,30 @@ mod tests {
         );
     }
 
+    fn tell_this_process(signal: &str) {
+        let line = format!("kill -{signal} {}", std::process::id());
+        let told = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .status();
+        assert!(told.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_begins_the_shutdown_and_the_second_insists() {
+        let shutdown = Shutdown::new();
+        let signals = Signals::catch().unwrap();
+        let insisting = signals.begin_then_insist(shutdown.clone());
+        tokio::pin!(insisting);
+        tell_this_process("TERM");
+        tokio::select! {
+            biased;
+            _ = &mut insisting => panic!("one signal is no insisting"),
+            () = shutdown.begun() => {}
+        }
+        tell_this_process("INT");
+        assert_eq!(insisting.await, StopSignal::Interrupt);
+    }
+
     #[test]
     fn a_stop_by_signal_exits_as_shells_expect() {
         let told =

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::{Handle, TryCurrentError};
 use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::fmt::MakeWriter;
@@ -37,6 +38,8 @@ pub enum TelemetryError {
         #[source]
         source: opentelemetry_otlp::ExporterBuildError,
     },
+    #[error("spans are exported from inside a runtime, and there is none")]
+    NoRuntime(#[source] TryCurrentError),
     #[error("the log is already set up")]
     Twice(#[source] SetGlobalDefaultError),
 }
@@ -105,7 +108,8 @@ fn provider(
     otlp: &Otlp,
     dropped: &Counter,
 ) -> Result<SdkTracerProvider, TelemetryError> {
-    export::provider(service, otlp, dropped).map_err(|source| TelemetryError::Exporter {
+    let runtime = Handle::try_current().map_err(TelemetryError::NoRuntime)?;
+    export::provider(service, otlp, dropped, runtime).map_err(|source| TelemetryError::Exporter {
         endpoint: otlp.endpoint.clone(),
         source,
     })

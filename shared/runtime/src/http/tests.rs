@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use caerus_engine::id::TenantId;
@@ -492,7 +493,7 @@ async fn hear<S: AsyncRead + Unpin>(stream: &mut S, text: &str) -> String {
         let mut bytes = [0; 4096];
         let count = stream.read(&mut bytes).await.unwrap();
         assert!(count > 0, "closed after {page:?}");
-        page.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        page.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
     page
 }
@@ -541,7 +542,10 @@ async fn what_is_under_way_is_answered_before_the_end() {
     served.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
+/// Sockets answer in real time, so a limit that shall be reached is a short one.
+const SHORT: Duration = Duration::from_millis(20);
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_after_the_drain() {
     let entered = Arc::new(Notify::new());
     let inside = Arc::clone(&entered);
@@ -549,13 +553,15 @@ async fn what_does_not_end_is_cut_after_the_drain() {
         inside.notify_one();
         std::future::pending::<&str>().await
     };
-    let served = Served::start(at_loopback(), Router::new().route("/endless", get(endless))).await;
+    let settings = ServerSettings {
+        drain: SHORT,
+        ..at_loopback()
+    };
+    let served = Served::start(settings, Router::new().route("/endless", get(endless))).await;
     let mut client = served.connect().await;
     say(&mut client, "/endless").await;
     entered.notified().await;
-    let started = tokio::time::Instant::now();
     served.stop().await;
-    assert_eq!(started.elapsed().as_secs(), DRAIN.as_secs());
     assert!(is_closed(&mut client).await);
 }
 
@@ -579,17 +585,57 @@ async fn beyond_the_limit_connections_are_turned_away_and_counted() {
     served.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_never_finishes_a_head_is_let_go() {
-    let served = Served::start(at_loopback(), routes()).await;
+#[tokio::test]
+async fn an_upgraded_connection_keeps_its_seat_until_it_ends() {
+    let shutdown = Shutdown::new();
+    let heard = shutdown.clone();
+    let stream = move |upgrade: WebSocketUpgrade| async move {
+        upgrade.on_upgrade(move |mut socket| async move {
+            heard.begun().await;
+            socket.send("bye".into()).await.unwrap();
+        })
+    };
+    let settings = ServerSettings {
+        connections_max: 1,
+        ..at_loopback()
+    };
+    let served = Served::start(settings, Router::new().route("/stream", get(stream))).await;
     let mut client = served.connect().await;
-    client
-        .write_all(b"GET / HTTP/1.1\r\nhost: loc")
-        .await
-        .unwrap();
-    let started = tokio::time::Instant::now();
-    while !is_closed(&mut client).await {}
-    assert!(started.elapsed() <= HEADER_TIMEOUT + Duration::from_secs(1));
+    let hello = "GET /stream HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(hello.as_bytes()).await.unwrap();
+    hear(&mut client, "101 Switching Protocols").await;
+    let mut second = served.connect().await;
+    assert!(is_closed(&mut second).await);
+    assert!(served.counts("caerus_http_open_connections 1.0"));
+
+    served.shutdown.begin();
+    shutdown.begin();
+    hear(&mut client, "bye").await;
+    let metrics = served.metrics.clone();
+    served.stop().await;
+    assert!(
+        metrics
+            .exposition()
+            .unwrap()
+            .contains("caerus_http_open_connections 0.0")
+    );
+}
+
+#[tokio::test]
+async fn who_never_finishes_a_head_is_let_go() {
+    let settings = ServerSettings {
+        header_timeout: SHORT,
+        ..at_loopback()
+    };
+    let served = Served::start(settings, routes()).await;
+    let mut client = served.connect().await;
+    let half = b"GET / HTTP/1.1\r\nhost: loc";
+    client.write_all(half).await.unwrap();
+    let mut told = Vec::new();
+    // Returns only because the server closes; whether it explains itself first is its own affair.
+    client.read_to_end(&mut told).await.unwrap_or_default();
+    assert!(!told.starts_with(b"HTTP/1.1 200"));
     served.stop().await;
 }
 

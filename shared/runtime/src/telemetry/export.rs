@@ -22,6 +22,7 @@ pub(super) fn provider(
     service: &'static str,
     otlp: &Otlp,
     dropped: &Counter,
+    runtime: Handle,
 ) -> Result<SdkTracerProvider, ExporterBuildError> {
     let header =
         |secret: &crate::secret::Secret| (AUTHORIZATION.to_string(), secret.expose().to_owned());
@@ -35,7 +36,7 @@ pub(super) fn provider(
     let exporter = OnRuntime {
         exporter: Arc::new(exporter),
         resource: None,
-        runtime: Handle::current(),
+        runtime,
         dropped: dropped.clone(),
     };
     let resource = Resource::builder().with_service_name(service).build();

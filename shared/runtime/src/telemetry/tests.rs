@@ -152,3 +152,41 @@ async fn spans_are_delivered_when_the_guard_is_dropped() {
     assert!(head.contains("authorization: bearer hunter2"), "{head}");
     assert_eq!(dropped.get(), 0);
 }
+
+#[test]
+fn without_a_runtime_no_spans_are_promised() {
+    let otlp = Otlp {
+        endpoint: "http://127.0.0.1:9/v1/traces".to_owned(),
+        authorization: None,
+    };
+    let refused = provider("caerus", &otlp, &Counter::default())
+        .err()
+        .unwrap();
+    assert!(matches!(refused, TelemetryError::NoRuntime(_)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_that_do_not_arrive_are_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let otlp = Otlp {
+        endpoint: format!("http://{}/v1/traces", listener.local_addr().unwrap()),
+        authorization: None,
+    };
+    drop(listener);
+    let dropped = Counter::default();
+    let guard = TelemetryGuard {
+        provider: Some(provider("caerus", &otlp, &dropped).unwrap()),
+    };
+    let form = Form {
+        format: LogFormat::Text,
+        has_colour: false,
+    };
+    let subscriber = subscriber(form, &Environment::default(), &guard, io::sink).unwrap();
+    with_default(subscriber, || {
+        drop(tracing::info_span!("http request").entered())
+    });
+    tokio::task::spawn_blocking(move || drop(guard))
+        .await
+        .unwrap();
+    assert_eq!(dropped.get(), 1);
+}
