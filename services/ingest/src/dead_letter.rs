@@ -140,9 +140,25 @@ impl DeadLetter {
     }
 }
 
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub age: Span,
+    pub bytes: u64,
+}
+
+impl Limits {
+    /// The contract's.
+    pub const KEPT: Self = Self {
+        age: AGE_MAX,
+        bytes: BYTES_MAX,
+    };
+}
+
 /// What is kept, in runs of letters that leave together: a bounded account of an unbounded number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Retention {
+    limits: Limits,
     /// Oldest first.
     segments: VecDeque<Segment>,
     bytes: u64,
@@ -161,6 +177,16 @@ struct Segment {
 }
 
 impl Retention {
+    /// Before the first look.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            segments: VecDeque::new(),
+            bytes: 0,
+            next: None,
+        }
+    }
+
     /// Reads what came since the last look, then lets go of what is too old or too much.
     ///
     /// *Returns*: how many letters left.
@@ -169,8 +195,8 @@ impl Retention {
         let mut left = 0;
         let mut before = None;
         while let Some(oldest) = self.segments.front().copied() {
-            let is_old = now.since(oldest.newest) > AGE_MAX;
-            if !is_old && self.bytes <= BYTES_MAX {
+            let is_old = now.since(oldest.newest) > self.limits.age;
+            if !is_old && self.bytes <= self.limits.bytes {
                 break;
             }
             self.segments.pop_front();
@@ -234,7 +260,7 @@ impl Retention {
 pub async fn keep(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Ingest, shutdown: Shutdown) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut retention = Retention::default();
+    let mut retention = Retention::new(Limits::KEPT);
     while shutdown.unless_begun(ticks.tick()).await.is_some() {
         match retention.look(bus.as_ref(), clock.now()).await {
             Ok(0) => {}
@@ -244,7 +270,7 @@ pub async fn keep(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Ingest, shu
             }
             Err(error) => {
                 // Begun again from what the topic then holds.
-                retention = Retention::default();
+                retention = Retention::new(Limits::KEPT);
                 tracing::warn!(error = chain(&error), "dead letters not looked at");
             }
         }

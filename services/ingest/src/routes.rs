@@ -394,7 +394,8 @@ fn demand_any_right(principal: &Principal) -> Result<(), Refused> {
 
 /// Reads `?format=` and `?backfill=`. One that is misspelt is refused: history taken for the present would decide.
 ///
-/// Telling history teaches what is normal without deciding, so it needs `operate` besides the event's own right.
+/// Telling history teaches what is normal without deciding. That is a producer's work, and it can teach no more than the
+/// same producer's live events; an enforcement point, which tells only what it saw met, tells no history.
 fn told(parameters: Parameters, principal: &Principal) -> Result<Told, Refused> {
     let Query(parameters) = match parameters {
         Ok(parameters) => parameters,
@@ -420,8 +421,9 @@ fn told(parameters: Parameters, principal: &Principal) -> Result<Told, Refused> 
             return Err(Refused::bad_request(format!("`{name}` stands twice")));
         }
     }
-    if told == Some(Told::History) && !principal.has(Right::Operate) {
-        let refusal = Refusal::forbidden("telling history needs the right `operate`");
+    let is_producer = principal.has(Right::Events) || principal.has(Right::Feedback);
+    if told == Some(Told::History) && !is_producer {
+        let refusal = Refusal::forbidden("telling history needs the right `events` or `feedback`");
         return Err(Refused::new(RequestRefusal::NotAllowed, refusal));
     }
     Ok(told.unwrap_or(Told::Live))

@@ -1,3 +1,5 @@
+//! Events and the signals they become.
+
 use std::cell::Cell;
 
 use caerus_engine::id::{Asn, CountryCode, DecisionId, SubjectHash};
