@@ -6,9 +6,12 @@
 use caerus_engine::number::{float, quantise};
 use serde_json::Value;
 
-/// *Shape*: exact for magnitudes below 2^53.
+/// Integers up to this size are floats exactly, and JSON readers keep them.
+const UNITS_MAX: i64 = 1 << 53;
+
+/// *Shape*: magnitudes beyond 2^53 units are cut to that.
 pub(crate) fn value(units: i64, per_one: f64) -> Value {
-    Value::from(float(units) / per_one)
+    Value::from(float(units.clamp(-UNITS_MAX, UNITS_MAX)) / per_one)
 }
 
 /// For `#[serde(with = "decimal::points")]`: hundredths.

@@ -1,5 +1,8 @@
 //! Decisions as they go out: the contract's object, §3, written and read back. Knows no stream and no policy.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use caerus_engine::decide::{Action, Decision, Mode, Requires, Restricts, Target};

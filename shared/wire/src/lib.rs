@@ -2,6 +2,7 @@
 //!
 //! Pure: no network and no clock; what needs the time is told it.
 
+pub mod agent;
 pub mod api;
 mod decimal;
 pub mod decision;

@@ -2,6 +2,8 @@
 
 mod cursor;
 mod filter;
+#[cfg(test)]
+mod tests;
 
 use caerus_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -142,6 +144,8 @@ impl CloseCode {
 pub enum FrameError {
     #[error("the frame has {len} bytes; at most {CLIENT_FRAME_BYTES_MAX} are taken")]
     TooLarge { len: usize },
+    #[error("a frame is a JSON object")]
+    NotAnObject,
     #[error("could not read the frame: {reason}")]
     Unreadable {
         reason: String,
@@ -166,6 +170,10 @@ impl ClientFrame {
     pub fn parse(text: &str) -> Result<Self, FrameError> {
         if text.len() > CLIENT_FRAME_BYTES_MAX {
             return Err(FrameError::TooLarge { len: text.len() });
+        }
+        // serde would read a tagged enum from an array, too.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(FrameError::NotAnObject);
         }
         let frame: Self = serde_json::from_str(text).map_err(unreadable)?;
         match &frame {
