@@ -17,9 +17,9 @@ CREATE TABLE decisions (
 
 CREATE INDEX decisions_by_time ON decisions (issued_at, id);
 CREATE INDEX decisions_by_tenant ON decisions (tenant, issued_at, id);
-CREATE INDEX decisions_by_user ON decisions (tenant, user, issued_at, id) WHERE user IS NOT NULL;
-CREATE INDEX decisions_by_session ON decisions (tenant, session, issued_at, id) WHERE session IS NOT NULL;
-CREATE INDEX decisions_by_device ON decisions (tenant, device, issued_at, id) WHERE device IS NOT NULL;
+CREATE INDEX decisions_by_user ON decisions (user, tenant, issued_at, id) WHERE user IS NOT NULL;
+CREATE INDEX decisions_by_session ON decisions (session, tenant, issued_at, id) WHERE session IS NOT NULL;
+CREATE INDEX decisions_by_device ON decisions (device, tenant, issued_at, id) WHERE device IS NOT NULL;
 
 CREATE TABLE receipts (
     decision TEXT NOT NULL,

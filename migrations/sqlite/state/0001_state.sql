@@ -22,7 +22,7 @@ CREATE TABLE records (
 ) STRICT;
 
 -- What a new owner must know of without reading every record.
-CREATE INDEX agenda ON records (partition)
+CREATE INDEX agenda ON records (partition, key)
     WHERE wake_watermark IS NOT NULL OR wake_clock IS NOT NULL OR is_concerned = 1;
 
 CREATE TABLE outbox (

@@ -3,8 +3,8 @@
 use caerus_engine::id::TenantId;
 use caerus_engine::time::Timestamp;
 use caerus_runtime::port::{Page, SubjectStanding};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::super::database::Database;
 use super::STANDINGS_PER_PAGE;
@@ -57,24 +57,27 @@ pub(super) async fn page(
     after: Option<Cursor>,
 ) -> Result<Page<SubjectStanding>, sqlx::Error> {
     let len = page_len(STANDINGS_PER_PAGE);
-    let (name, session) = after
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "SELECT tenant, kind, name, session, score, assessed_at, json FROM standings",
+    );
+    query.push(" WHERE tenant = ");
+    query.push_bind(subjects.tenant.to_string());
+    query.push(" AND kind = ");
+    query.push_bind(subjects.kind.to_owned());
+    if let Some(name) = subjects.name {
+        query.push(" AND name = ").push_bind(name.to_owned());
+    }
+    if let Some((name, session)) = after
         .as_ref()
         .and_then(|cursor| cursor.text.split_once(SEPARATOR))
-        .map_or((None, None), |(name, session)| (Some(name), Some(session)));
-    let rows = sqlx::query(
-        "SELECT tenant, kind, name, session, score, assessed_at, json FROM standings
-         WHERE tenant = ?1 AND kind = ?2 AND (?3 IS NULL OR name = ?3)
-           AND (?4 IS NULL OR (name, session) > (?4, ?5))
-         ORDER BY name, session LIMIT ?6",
-    )
-    .bind(subjects.tenant.to_string())
-    .bind(subjects.kind.to_owned())
-    .bind(subjects.name.map(str::to_owned))
-    .bind(name.map(str::to_owned))
-    .bind(session.map(str::to_owned))
-    .bind(i64::try_from(len).unwrap_or(i64::MAX).saturating_add(1))
-    .fetch_all(database.readers())
-    .await?;
+    {
+        query.push(" AND (name, session) > (");
+        query.push_bind(name.to_owned()).push(", ");
+        query.push_bind(session.to_owned()).push(")");
+    }
+    query.push(" ORDER BY name, session LIMIT ");
+    query.push_bind(i64::try_from(len).unwrap_or(i64::MAX).saturating_add(1));
+    let rows = query.build().fetch_all(database.readers()).await?;
     let entries = rows
         .iter()
         .map(standing)
