@@ -186,7 +186,7 @@ fn only<'a>(headers: &'a HeaderMap, header: &'static str) -> Result<Option<&'a s
     if values.next().is_some() {
         return Err(ForwardError::Duplicate { header });
     }
-    let text = text_of(value).ok_or_else(|| ForwardError::Unreadable {
+    let text = text_of(value).ok_or(ForwardError::Unreadable {
         header,
         reason: "not UTF-8 text",
     })?;

@@ -44,6 +44,8 @@ pub const BACKOFF_MS_MAX: u64 = 10_000;
 pub const HEARTBEATS_MISSED_MAX: u64 = 5;
 /// *Units*: milliseconds; silence shorter than this never ends a connection.
 pub const SILENCE_MS_MIN: u64 = 3_000;
+/// *Units*: milliseconds; silence longer than this always does.
+pub const SILENCE_MS_MAX: u64 = 120_000;
 /// Bytes of one frame from the server.
 pub const FRAME_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 /// Decisions applied before an acknowledgement is sent even when more are waiting.
@@ -53,6 +55,8 @@ pub const UNACKED_MAX: u64 = 256;
 pub const SAVED_LINE_BYTES_MAX: usize = 64 * 1_024;
 /// Bytes of the saved picture; a larger file is not read.
 pub const SAVED_BYTES_MAX: u64 = 1_024 * 1_024 * 1_024;
+/// *Units*: milliseconds; at least this often the saved picture is told up to when it is complete.
+pub const SAVED_MARK_EVERY_MS: u64 = 5_000;
 /// Lines appended to the saved picture before it is written anew, beyond twice what it holds.
 pub const SAVED_APPENDS_MIN: usize = 4_096;
 

@@ -96,7 +96,9 @@ impl Address {
             url: url.chars().take(200).collect(),
             expected,
         };
-        let uri: Uri = url.parse().map_err(|_: http::uri::InvalidUri| refused())?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|_malformed: http::uri::InvalidUri| refused())?;
         let is_tls = match uri.scheme_str() {
             Some(scheme) if scheme == plain => false,
             Some(scheme) if scheme == secure => true,
@@ -124,6 +126,12 @@ impl Address {
 
     pub fn is_tls(&self) -> bool {
         self.is_tls
+    }
+
+    /// As the upgrade's request names it.
+    pub fn web_socket_url(&self) -> String {
+        let scheme = if self.is_tls { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -225,7 +233,7 @@ impl Dialer {
             authority: authority.clone(),
             source,
         };
-        let url = |_: http::Error| NetError::Url {
+        let url = |_malformed: http::Error| NetError::Url {
             url: authority.clone(),
             expected: "http(s)",
         };

@@ -9,6 +9,10 @@ use caerus_engine::id::{AcrValue, RuleId, SessionId, TenantId, UserId};
 use caerus_engine::time::{Span, Timestamp};
 
 use caerus_runtime::port::Clock;
+use caerus_wire::decision::{
+    ActionName, HypothesisName, LevelName, ModeName, PublicDecision, PublicPolicy, PublicRequires,
+    PublicRestricts, PublicTarget,
+};
 
 use crate::picture::Decision;
 
@@ -87,5 +91,48 @@ impl Clock for ManualClock {
 
     fn monotonic_ms(&self) -> u64 {
         self.passed_ms.load(Ordering::SeqCst)
+    }
+}
+
+/// The decision as the stream tells it.
+pub(crate) fn public(decision: &Decision) -> PublicDecision {
+    let (requires, restricts) = match &decision.action {
+        Action::Clear | Action::Revoke => (None, None),
+        Action::Restrict(restricts) => (None, Some(restricts)),
+        Action::StepUp {
+            requires,
+            restricts,
+        } => (Some(requires), restricts.as_ref()),
+    };
+    PublicDecision {
+        v: 1,
+        id: decision.id.to_string(),
+        tenant: decision.tenant.to_string(),
+        generation: decision.generation,
+        action: ActionName::of(&decision.action),
+        mode: ModeName::Enforce,
+        target: PublicTarget::from_engine(&decision.target),
+        issued_before: decision.issued_before,
+        except_sessions: decision
+            .except_sessions
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        issued_at: decision.issued_at,
+        expires_at: decision.expires_at,
+        requires: requires.map(PublicRequires::from_engine),
+        restricts: restricts.map(PublicRestricts::from_engine),
+        score: 87,
+        level: LevelName::High,
+        hypothesis: Some(HypothesisName::StolenCredential),
+        contributions: Vec::new(),
+        policy: PublicPolicy {
+            rule: decision.rule.as_ref().map(ToString::to_string),
+            revision: "sha256:0".to_owned(),
+        },
+        cause: "e-17".to_owned(),
+        received_at: None,
+        decided_at: None,
+        trace: None,
     }
 }

@@ -463,11 +463,11 @@ fn moment() -> impl Strategy<Value = Timestamp> {
 
 fn any_target() -> impl Strategy<Value = Target> {
     (
-        name(&["alice", "bob"], |text| UserId::new(text)),
-        name(&["s-1", "s-2"], |text| SessionId::new(text)),
-        name(&["laptop"], |text| DeviceId::new(text)),
-        name(&["payroll"], |text| AppId::new(text)),
-        name(&["spiffe://a/b"], |text| WorkloadId::new(text)),
+        name(&["alice", "bob"], UserId::new),
+        name(&["s-1", "s-2"], SessionId::new),
+        name(&["laptop"], DeviceId::new),
+        name(&["payroll"], AppId::new),
+        name(&["spiffe://a/b"], WorkloadId::new),
     )
         .prop_map(|(user, session, device, app, workload)| Target {
             session: session.filter(|_| user.is_some()),
@@ -482,7 +482,7 @@ fn any_target() -> impl Strategy<Value = Target> {
 fn any_restricts() -> impl Strategy<Value = Restricts> {
     (
         proptest::option::of(0_u8..4),
-        name(&["payroll"], |text| AppId::new(text)),
+        name(&["payroll"], AppId::new),
     )
         .prop_map(|(sensitivity_above, app)| Restricts {
             sensitivity_above,
@@ -513,7 +513,7 @@ fn any_decision() -> impl Strategy<Value = Decision> {
         0_u64..6,
         proptest::sample::select(&["acme", "other"][..]),
         (moment(), moment(), proptest::option::of(moment())),
-        name(&["s-1", "s-2"], |text| SessionId::new(text)),
+        name(&["s-1", "s-2"], SessionId::new),
     )
         .prop_map(|(target, action, generation, tenant, times, except)| {
             let (issued_at, expires_at, issued_before) = times;
@@ -534,7 +534,7 @@ fn any_decision() -> impl Strategy<Value = Decision> {
 
 fn any_proof() -> impl Strategy<Value = Proof> {
     (
-        name(&["s-1", "s-2"], |text| SessionId::new(text)),
+        name(&["s-1", "s-2"], SessionId::new),
         proptest::sample::select(&[MFA, "urn:other"][..]),
         moment(),
     )
@@ -546,7 +546,7 @@ fn any_proof() -> impl Strategy<Value = Proof> {
 
 fn any_request() -> impl Strategy<Value = Request> {
     let credential = (
-        name(&["s-1", "s-2"], |text| SessionId::new(text)),
+        name(&["s-1", "s-2"], SessionId::new),
         proptest::option::of(moment()),
     )
         .prop_map(|(session, authenticated_at)| Credential {
