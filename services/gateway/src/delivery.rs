@@ -133,3 +133,106 @@ impl Delivery {
         Ok(acknowledged)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use caerus_engine::id::TenantId;
+    use caerus_engine::time::Timestamp;
+
+    use super::*;
+
+    fn entry(partition: u32, offset: u64) -> Arc<Entry> {
+        Arc::new(Entry {
+            partition,
+            offset,
+            id: format!("d-{partition}-{offset}").into(),
+            tenant: TenantId::new("acme"),
+            app: None,
+            generation: 1,
+            expires_at: Timestamp::MAX,
+            known_since: None,
+            trace: None,
+            json: "{}".into(),
+        })
+    }
+
+    fn at(positions: &[u64]) -> Cursor {
+        Cursor {
+            log: 1,
+            positions: positions.to_vec(),
+            filter: 2,
+        }
+    }
+
+    fn send(delivery: &mut Delivery, entry: Arc<Entry>) -> Cursor {
+        let cursor = delivery.cursor_with(&entry);
+        delivery.sent_decision(entry, &cursor.positions);
+        cursor
+    }
+
+    #[test]
+    fn an_acknowledgement_covers_all_that_was_sent_up_to_it_once() {
+        let mut delivery = Delivery::new(at(&[0, 0]), 8);
+        delivery.passed(&[1, 0]);
+        delivery.sent_snapshot(vec![entry(0, 0)]);
+        let first = send(&mut delivery, entry(1, 4));
+        let second = send(&mut delivery, entry(0, 1));
+        assert_eq!(first, at(&[1, 5]));
+        assert_eq!(second, at(&[2, 5]));
+        let covered = [
+            Acknowledged::Snapshot(vec![entry(0, 0)]),
+            Acknowledged::Decision(entry(1, 4)),
+        ];
+        assert_eq!(delivery.unacknowledged(), 3);
+        assert_eq!(delivery.acknowledge(&first), Ok(covered.to_vec()));
+        assert_eq!(delivery.acknowledge(&first), Ok(Vec::new()));
+        assert!(!delivery.is_settled());
+        assert_eq!(delivery.acknowledge(&second).map(|all| all.len()), Ok(1));
+        assert!(delivery.is_settled());
+    }
+
+    #[test]
+    fn what_was_never_sent_here_cannot_be_acknowledged() {
+        let mut delivery = Delivery::new(at(&[3, 3]), 8);
+        send(&mut delivery, entry(0, 3));
+        let foreign_log = Cursor {
+            log: 9,
+            ..at(&[0, 0])
+        };
+        let foreign_filter = Cursor {
+            filter: 9,
+            ..at(&[0, 0])
+        };
+        for cursor in [
+            at(&[4, 4]),
+            at(&[5, 3]),
+            at(&[4]),
+            foreign_log,
+            foreign_filter,
+        ] {
+            assert_eq!(delivery.acknowledge(&cursor), Err(BeyondSent), "{cursor:?}");
+        }
+        assert_eq!(
+            delivery.acknowledge(&at(&[4, 3])).map(|all| all.len()),
+            Ok(1)
+        );
+    }
+
+    #[test]
+    fn so_many_frames_may_wait_and_no_more() {
+        let mut delivery = Delivery::new(at(&[0]), 2);
+        let first = send(&mut delivery, entry(0, 0));
+        assert!(!delivery.is_full());
+        send(&mut delivery, entry(0, 1));
+        assert!(delivery.is_full());
+        assert_eq!(delivery.acknowledge(&first).map(|all| all.len()), Ok(1));
+        assert!(!delivery.is_full());
+    }
+
+    #[test]
+    fn a_snapshot_of_nothing_waits_for_nothing() {
+        let mut delivery = Delivery::new(at(&[0]), 2);
+        delivery.sent_snapshot(Vec::new());
+        assert!(delivery.is_settled());
+    }
+}

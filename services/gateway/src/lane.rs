@@ -97,3 +97,47 @@ impl<T: Weighed> LaneReceiver<T> {
         self.overflowed.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Bytes(usize);
+
+    impl Weighed for Bytes {
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_closes_at_its_bytes_and_what_was_taken_out_makes_room() {
+        let (sender, mut receiver) = lane(100);
+        assert_eq!(sender.push(Bytes(60)), Ok(()));
+        assert_eq!(receiver.next().await, Some(Bytes(60)));
+        assert_eq!(sender.push(Bytes(100)), Ok(()));
+        assert!(!*receiver.overflow().borrow());
+        assert_eq!(sender.push(Bytes(1)), Err(Closed::Overflowed));
+        assert!(*receiver.overflow().borrow());
+        drop(sender);
+        assert_eq!(receiver.next().await, Some(Bytes(100)));
+        assert_eq!(receiver.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_lane_closes_at_its_count_too() {
+        let (sender, receiver) = lane(usize::MAX);
+        let pushed = (0..=LANE_LEN_MAX).map(|_| sender.push(Bytes(0)));
+        let refused = pushed.enumerate().find(|(_, outcome)| outcome.is_err());
+        assert_eq!(refused, Some((LANE_LEN_MAX, Err(Closed::Overflowed))));
+        assert!(*receiver.overflow().borrow());
+    }
+
+    #[test]
+    fn a_lane_without_its_subscriber_is_gone() {
+        let (sender, receiver) = lane(100);
+        drop(receiver);
+        assert_eq!(sender.push(Bytes(1)), Err(Closed::Gone));
+    }
+}
