@@ -3,9 +3,9 @@
 //! A rule is a function over the port; a suite's macro makes a test of each. The macro takes an expression that opens
 //! an empty port, and whatever must live as long:
 //!
-//! ```ignore
+//! ```text
 //! mod memory { caerus_testkit::bus_suite!((MemoryBus::new(LogId(1), 4), ())); }
-//! mod sqlite { caerus_testkit::durable_bus_suite!((|| open(&folder), folder)); }
+//! mod sqlite { caerus_testkit::durable_bus_suite!((async move |partitions| open(partitions).await, folder)); }
 //! ```
 
 pub mod bus;
