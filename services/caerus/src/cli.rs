@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{Ended, Failure, USAGE, tell};
-use crate::{config_command, policy_command, replay, simulate, version};
+use crate::{config_command, policy_command, replay, simulate, up, version};
 
 /// Continuous access evaluation: events in, risk scored and explained, policy decided, every proxy told.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs everything in one process, durable in one directory, no server needed
+    Up(up::Args),
     /// Evaluates events from files, offline and deterministic: decisions on stdout, a summary on stderr
     Replay(replay::Args),
     /// Writes labelled events of a simulated organisation under attack to stdout
@@ -44,6 +46,7 @@ pub(crate) fn run() -> Ended {
         Err(error) => return refuse(&error),
     };
     match cli.command {
+        Command::Up(args) => up::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Policy(command) => policy_command::run(&command),

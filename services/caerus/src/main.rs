@@ -1,12 +1,14 @@
 //! `caerus`: reads the command line, hands over, and ends with the exit code the contract names.
 
 mod cli;
+mod client;
 mod config_command;
 mod exit;
 mod input;
 mod policy_command;
 mod replay;
 mod simulate;
+mod up;
 mod version;
 
 use std::process::ExitCode;
