@@ -122,6 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn families_are_told_from_what_browsers_and_tools_send() {
         for (header, os, browser, major) in [
             (

@@ -5,7 +5,7 @@
 mod members;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use std::net::IpAddr;

@@ -17,6 +17,8 @@ pub mod progress;
 pub mod record;
 pub mod score_line;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 mod text;
 mod word;
 

@@ -271,7 +271,7 @@ fn too_large_and_wrongly_encoded_events_are_told_apart() {
 }
 
 /// Every member of the contract, in the form in which it is written.
-fn full() -> Value {
+pub(crate) fn full() -> Value {
     let text = r#"{
         "id": "e-17", "type": "login", "time": "2026-11-21T10:00:05.120Z", "tenant": "acme",
         "source": "okta", "user": "alice@acme.example",

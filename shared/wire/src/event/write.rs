@@ -118,7 +118,7 @@ impl NativeEvent {
                 unknown.insert(String::from("alerts"), Value::Array(alerts.collect()));
             }
             if !unknown.is_empty() {
-                all.insert(String::from("posture"), Value::Object(unknown));
+                all.insert(String::from("posture"), Value::Object(sorted(unknown)));
             }
         }
         (!all.is_empty()).then(|| Value::Object(sorted(all)).to_string())

@@ -74,7 +74,7 @@ fn bad_frames_are_refused_with_the_reason() {
                 r#"{{"type":"ack","cursor":"{}"}}"#,
                 "x".repeat(CLIENT_FRAME_BYTES_MAX)
             ),
-            "the frame has 65563 bytes; at most 65536 are taken",
+            "the frame has 65562 bytes; at most 65536 are taken",
         ),
     ] {
         assert_eq!(ClientFrame::parse(text).unwrap_err().to_string(), error);
