@@ -1,6 +1,6 @@
 //! The stored form of values: compact bytes for logs and stores, JSON for exports. Knows no meaning and no version.
 //!
-//! Each form is declared field by field ([`forms!`]): a field or a variant that is added to a type fails to compile
+//! Each form is declared field by field (`forms!`): a field or a variant that is added to a type fails to compile
 //! until it is declared here, which is the moment to think of what was stored before. Reading foreign or damaged bytes
 //! gives an error with its place; it never panics and never reserves more memory than the bytes justify.
 
