@@ -117,10 +117,12 @@ impl Attack {
             .join(", ")
     }
 
-    /// Whether somebody can be the victim of it: pushes are sent to those who have them.
+    /// Whether somebody is a likely victim: pushes are sent to those who have them, and a password alone opens only
+    /// what has nothing else.
     pub(crate) fn fits(self, person: &Person) -> bool {
         match self {
             Self::MfaFatigue => person.proof == Proof::Push,
+            Self::StolenPassword => person.proof == Proof::Password,
             _ => true,
         }
     }

@@ -2,6 +2,7 @@
 //! after the other, among the ordinary traffic of their colleagues. Knows no clock: it is told when it begins, and
 //! says how long to wait.
 
+mod history;
 mod scene;
 mod visit;
 
@@ -14,18 +15,20 @@ use caerus_wire::event::NativeEvent;
 use crate::act::Act;
 use crate::form::{Form, Place, Thread};
 use crate::moment::{DAY, HOUR, Moment, SECOND};
-use crate::organisation::{Config, Events, Organisation};
+use crate::organisation::{Config, Organisation};
+
 use crate::person::Calendar;
 use crate::seed::Seed;
 use crate::world::{World, run_name};
+pub use history::History;
 use scene::Stage;
 
 /// People with a history, who are attacked.
 const CAST: u32 = 24;
-/// People without one, whose ordinary traffic fills the stream.
-const COLLEAGUES: u32 = 3_000;
+/// People known by a few mornings only, whose ordinary traffic fills the stream.
+const COLLEAGUES: u32 = 400;
 /// *Units*: days of history.
-const HISTORY_DAYS: u32 = 28;
+const HISTORY_DAYS: u32 = 18;
 /// What the cast's clocks show when the demo begins, in UTC: the working day has begun wherever most of them are.
 const CURTAIN: i64 = 10 * HOUR;
 /// The cast's day of the week when the demo begins, from Monday: so that people are at work.
@@ -39,7 +42,7 @@ pub struct Demo {
     seed: u64,
     tenant: String,
     calendar: Calendar,
-    history: Organisation,
+    cast: Organisation,
 }
 
 /// One event of the live stream, and when it is due.
@@ -70,30 +73,43 @@ impl Demo {
             tenant: tenant.to_owned(),
             attacks: Vec::new(),
         };
-        let history = Organisation::on_calendar(config, calendar);
+        let cast = Organisation::on_calendar(config, calendar);
         Self {
             seed,
             tenant: tenant.to_owned(),
             calendar,
-            history,
+            cast,
         }
     }
 
     /// What happened before the start, earliest first, to be taken in as backfill. *Bounds*: below 8,000 events.
-    pub fn history(&self) -> Events {
-        self.history.events()
+    pub fn history(&self) -> History {
+        History::new(
+            &self.cast,
+            &self.world(),
+            self.calendar.zero + self.curtain(),
+        )
+    }
+
+    /// Cast and colleagues.
+    fn world(&self) -> World {
+        World {
+            seed: Seed::root(self.seed),
+            users: CAST + COLLEAGUES,
+            calendar: self.calendar,
+        }
+    }
+
+    /// From the calendar's beginning to the start.
+    fn curtain(&self) -> i64 {
+        i64::from(HISTORY_DAYS) * DAY + CURTAIN
     }
 
     /// The live stream from `beginning` on, the start or a little later: without an end, in bounded memory.
     pub fn live(&self, beginning: Timestamp) -> Live {
         let begin = Moment(beginning.0);
-        let seed = Seed::root(self.seed);
         let run = run_name(self.seed, begin, &self.tenant);
-        let world = World {
-            seed,
-            users: CAST + COLLEAGUES,
-            calendar: self.calendar,
-        };
+        let world = self.world();
         Live {
             form: Form::new(&self.tenant, run),
             stage: Stage::new(world, i64::from(HISTORY_DAYS)),
@@ -133,7 +149,7 @@ struct Turn {
 impl Live {
     fn plan_visit(&mut self) {
         let turn = self.visit;
-        let acts = visit::plan(&self.stage.world, turn.number, turn.at, self.stage.day);
+        let acts = visit::plan(&self.stage.world, turn.number, turn.at);
         self.keep(Thread::Visit(turn.number), acts);
         let wait = self
             .stage

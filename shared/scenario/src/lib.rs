@@ -21,6 +21,6 @@ mod strikes;
 mod world;
 
 pub use attack::{Attack, UnknownAttack};
-pub use demo::{Cue, Demo, Live};
+pub use demo::{Cue, Demo, History, Live};
 pub use form::BENIGN;
 pub use organisation::{Config, Events, Organisation};

@@ -71,6 +71,11 @@ impl Organisation {
         }
     }
 
+    /// How this run's events are written.
+    pub(crate) fn form(&self) -> &Form {
+        &self.form
+    }
+
     /// Every event of the simulated time, earliest first.
     pub fn events(&self) -> Events {
         Events::new(self.clone())

@@ -226,6 +226,11 @@ impl Person {
         }
     }
 
+    /// Whether their traffic comes out where a commercial VPN likes.
+    pub(crate) fn hides(&self) -> bool {
+        matches!(self.tunnel, Tunnel::Commercial(_))
+    }
+
     pub(crate) fn office_spot(&self) -> Spot {
         self.site.office.host(0, &mut self.seed.draws("desk", 0))
     }
@@ -264,13 +269,22 @@ impl Person {
 
     /// A home line of the region, at another provider than the one at `spot`: a neighbour's, or a thief's.
     pub(crate) fn elsewhere(&self, spot: Spot, draw: &mut Draw) -> Spot {
-        let providers = self.site.providers;
-        let other = providers
+        let others = self
+            .site
+            .providers
             .iter()
-            .rfind(|network| network.asn != spot.network.asn);
-        let network = other.copied().unwrap_or(self.provider);
+            .filter(|network| network.asn != spot.network.asn);
+        // Rather not their own, where that is not the one at `spot`.
+        let network = others.min_by_key(|network| network.asn == self.provider.asn);
+        let network = network.copied().unwrap_or(self.provider);
         let block = network.block_in(spot.city, Pool::All, draw);
         network.host(block, draw)
+    }
+
+    /// Another line of their own provider at home: a friend's.
+    pub(crate) fn friends_spot(&self, draw: &mut Draw) -> Spot {
+        let block = self.provider.block_in(self.home, Pool::All, draw);
+        self.provider.host(block, draw)
     }
 
     /// The phone on the air: behind a carrier's shared addresses, another at every outing, its place the gateway's.

@@ -94,8 +94,8 @@ impl Strikes {
         };
         let hunt = Hunt { attack, world, day };
         let (victim, foothold, at) = hunt
-            .victim(early, &mut draw)
-            .or_else(|| hunt.victim(self.window, &mut draw))?;
+            .victim(early, Choice::Likely, &mut draw)
+            .or_else(|| hunt.victim(self.window, Choice::Anybody, &mut draw))?;
         let tempo = Tempo::natural(attack, world.users);
         let strike = Strike {
             attack,
@@ -110,6 +110,13 @@ impl Strikes {
     }
 }
 
+/// How choosy an attacker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Likely,
+    Anybody,
+}
+
 /// The search for a victim.
 struct Hunt<'a> {
     attack: Attack,
@@ -119,10 +126,15 @@ struct Hunt<'a> {
 
 impl Hunt<'_> {
     /// Somebody whom the attack fits, in a session of that day.
-    fn victim(&self, window: Window, draw: &mut Draw) -> Option<(Person, Presence, Moment)> {
+    fn victim(
+        &self,
+        window: Window,
+        choice: Choice,
+        draw: &mut Draw,
+    ) -> Option<(Person, Presence, Moment)> {
         (0..CANDIDATES).find_map(|_| {
             let person = self.world.person(draw.below(self.world.users));
-            if !self.attack.fits(&person) {
+            if choice == Choice::Likely && !self.attack.fits(&person) {
                 return None;
             }
             let plan = self.world.day(&person, self.day);

@@ -3,6 +3,7 @@
 use super::CAST;
 use crate::act::{Act, Client, Deed, LoginResult, Presence, Proof, SessionRef, Who};
 use crate::app::Station;
+use crate::atlas::Class;
 use crate::attack::{Attack, Strike, Tempo};
 use crate::day;
 use crate::draw::Draw;
@@ -19,36 +20,63 @@ enum Play {
     NewLaptop,
 }
 
+/// A place in the programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Always(Play),
+    /// An attack on everybody, another one every round: it leaves the whole organisation on its guard for a while.
+    Assault,
+}
+
 /// The plays in their order, each with the time until the next begins: the first two at once, for those who have just
 /// started to watch. *Units*: seconds.
-static PLAYS: &[(Play, i64)] = &[
-    (Play::Attack(Attack::TokenTheft), 4),
-    (Play::Attack(Attack::StolenPassword), 12),
-    (Play::Attack(Attack::Malware), 14),
-    (Play::Attack(Attack::MfaFatigue), 22),
-    (Play::NewLaptop, 16),
-    (Play::Attack(Attack::ImpossibleTravel), 16),
-    (Play::Attack(Attack::Stuffing), 24),
-    (Play::Attack(Attack::Insider), 22),
-    (Play::Attack(Attack::TokenTheftNearby), 16),
-    (Play::Attack(Attack::Spray), 30),
-    (Play::Attack(Attack::Mimic), 16),
+static PLAYS: &[(Number, i64)] = &[
+    (Number::Always(Play::Attack(Attack::TokenTheft)), 4),
+    (Number::Always(Play::Attack(Attack::StolenPassword)), 8),
+    (Number::Always(Play::NewLaptop), 16),
+    (Number::Always(Play::Attack(Attack::Malware)), 14),
+    (Number::Always(Play::Attack(Attack::MfaFatigue)), 26),
+    (Number::Always(Play::Attack(Attack::ImpossibleTravel)), 16),
+    (Number::Always(Play::Attack(Attack::Insider)), 22),
+    (Number::Always(Play::Attack(Attack::TokenTheftNearby)), 16),
+    (Number::Always(Play::Attack(Attack::Mimic)), 16),
+    (Number::Assault, 30),
 ];
+static ASSAULTS: &[Attack] = &[Attack::Stuffing, Attack::Spray];
 /// Added between two plays once all have been seen. *Units*: seconds.
 const LATER_PAUSE: i64 = 12;
+
+/// Per mille of the working days: who is at the office more often is there today.
+const OFTEN: u32 = 400;
+/// Per mille of the working days: who is at the office less often hardly ever is.
+const SELDOM: u32 = 100;
 
 /// How long after a scene the next one begins. *Units*: milliseconds.
 pub(super) fn length(number: u64) -> i64 {
     let (_, seconds) = play(number);
-    let rounds = u64::try_from(PLAYS.len()).unwrap_or(1);
-    let pause = if number < rounds { 0 } else { LATER_PAUSE };
+    let pause = if round(number) == 0 { 0 } else { LATER_PAUSE };
     (seconds + pause) * SECOND
 }
 
+fn round(number: u64) -> u64 {
+    number / u64::try_from(PLAYS.len()).unwrap_or(1).max(1)
+}
+
 fn play(number: u64) -> (Play, i64) {
-    let rounds = u64::try_from(PLAYS.len()).unwrap_or(1).max(1);
-    let index = usize::try_from(number % rounds).unwrap_or(0);
-    PLAYS.get(index).copied().unwrap_or((Play::NewLaptop, 16))
+    let otherwise = (Number::Always(Play::NewLaptop), 16);
+    let (place, seconds) = nth(PLAYS, number).unwrap_or(otherwise);
+    let play = match place {
+        Number::Always(play) => play,
+        Number::Assault => Play::Attack(nth(ASSAULTS, round(number)).unwrap_or(Attack::Stuffing)),
+    };
+    (play, seconds)
+}
+
+/// Round and round a table.
+fn nth<T: Copy>(table: &[T], number: u64) -> Option<T> {
+    let rows = u64::try_from(table.len()).ok()?;
+    let row = usize::try_from(number.checked_rem(rows)?).ok()?;
+    table.get(row).copied()
 }
 
 /// The cast, and what has become of their laptops.
@@ -58,6 +86,8 @@ pub(super) struct Stage {
     pub(super) day: i64,
     /// How many laptops each of the cast has lost to malware or left behind for a new one.
     replaced: Vec<i64>,
+    /// Who was on in the last scenes.
+    recent: [u32; 4],
 }
 
 impl Stage {
@@ -66,6 +96,7 @@ impl Stage {
             world,
             day,
             replaced: (0..CAST).map(|_| 0).collect(),
+            recent: [u32::MAX; 4],
         }
     }
 
@@ -78,29 +109,58 @@ impl Stage {
     /// The acts of the scene with this number, beginning at `at`.
     pub(super) fn scene(&mut self, number: u64, at: Moment) -> Vec<Act> {
         let (play, _) = play(number);
-        let draw = self.draws("scene", number);
         let Some(person) = self.actor(play, number) else {
             return Vec::new();
         };
+        self.recent.rotate_right(1);
+        if let Some(latest) = self.recent.first_mut() {
+            *latest = person.index;
+        }
         match play {
-            Play::Attack(attack) => self.attack(attack, &person, at, draw),
-            Play::NewLaptop => self.new_laptop(&person, at, draw),
+            Play::Attack(attack) => self.attack(attack, &person, at, self.draws("scene", number)),
+            Play::NewLaptop => self.new_laptop(&person, number, at),
         }
     }
 
-    /// Whose turn it is: the cast go by turns, those left out whom the play does not fit.
+    /// Whose turn it is: the cast go by turns; those whom the play fits, and who were not just on, go first.
     fn actor(&self, play: Play, number: u64) -> Option<Person> {
         let first = u32::try_from(number % u64::from(CAST)).unwrap_or(0);
-        (0..CAST)
+        let cast: Vec<Person> = (0..CAST)
             .map(|step| self.world.person((first + step) % CAST))
-            .find(|person| {
-                let fits = match play {
-                    Play::Attack(attack) => attack.fits(person),
-                    Play::NewLaptop => true,
+            .filter(|person| person.role.station == Station::OwnLaptop && !person.hides())
+            .filter(|person| matches!(person.whereabouts(self.day), Whereabouts::Home))
+            .collect();
+        cast.into_iter().min_by_key(|person| {
+            (
+                self.recent.contains(&person.index),
+                self.misfit(play, number, person),
+            )
+        })
+    }
+
+    /// How badly somebody suits a play.
+    fn misfit(&self, play: Play, number: u64, person: &Person) -> u8 {
+        let is_likely = match play {
+            // Who sits at an office may be anywhere; a home has a place, best for those who are never elsewhere.
+            Play::Attack(Attack::ImpossibleTravel) => {
+                let is_settled = self.is_at_home(person) && person.rhythm.office_pm < SELDOM;
+                return if is_settled {
+                    0
+                } else {
+                    1 + u8::from(!self.is_at_home(person))
                 };
-                let is_home = matches!(person.whereabouts(self.day), Whereabouts::Home);
-                fits && is_home && person.role.station == Station::OwnLaptop
-            })
+            }
+            // Few have nothing but a password; so that it does not always hit the same, others slip too.
+            Play::Attack(Attack::StolenPassword) if round(number) > 0 => true,
+            Play::Attack(attack) => attack.fits(person),
+            Play::NewLaptop => person.proof != Proof::Password,
+        };
+        u8::from(!is_likely)
+    }
+
+    fn is_at_home(&self, person: &Person) -> bool {
+        let spot = self.client(person).map(|client| client.spot.network.class);
+        spot == Some(Class::Residential)
     }
 
     /// Somebody works, is attacked, and signs in anew.
@@ -137,16 +197,21 @@ impl Stage {
         story.acts
     }
 
-    /// The first sign-in on a new laptop lacks the second factor, the next one, in the same session, has it.
-    fn new_laptop(&mut self, person: &Person, at: Moment, mut draw: Draw) -> Vec<Act> {
-        let Some(old) = self.client(person) else {
+    /// The first sign-in on a new laptop lacks the second factor, the next one, in the same session, has it. It is
+    /// unpacked at a friend's at first, and where the owner always is once the organisation is on its guard.
+    fn new_laptop(&self, person: &Person, number: u64, at: Moment) -> Vec<Act> {
+        let mut draw = self.draws("scene", number);
+        let Some(usual) = self.client(person) else {
             return Vec::new();
         };
         let gadget = Gadget {
             device: Some(draw.word()),
             ..Gadget::unnamed(draw.weighted(LAPTOPS), at, &mut draw)
         };
-        let spot = person.elsewhere(old.spot, &mut draw);
+        let spot = match round(number) {
+            0 => person.friends_spot(&mut draw),
+            _ => usual.spot,
+        };
         let client = Client { gadget, spot };
         let mut story = Story {
             person,
@@ -179,8 +244,7 @@ impl Stage {
         if *replaced > 0 {
             gadget.device = Some(person.seed.child("replacement", *replaced).name());
         }
-        let is_in_office = person.rhythm.office_pm >= 500;
-        let spot = if is_in_office {
+        let spot = if works_at_office(person) {
             person.office_spot()
         } else {
             person.remote_spot(self.day)
@@ -194,6 +258,10 @@ impl Stage {
             *replaced += 1;
         }
     }
+}
+
+fn works_at_office(person: &Person) -> bool {
+    person.rhythm.office_pm > OFTEN
 }
 
 /// What one person does in a scene.

@@ -39,7 +39,7 @@ fn label(event: &NativeEvent) -> &str {
 }
 
 #[test]
-fn the_history_is_a_month_of_ordinary_life_and_quickly_taken_in() {
+fn the_history_is_weeks_of_ordinary_life_and_quickly_taken_in() {
     for seed in SEEDS {
         let history: Vec<NativeEvent> = demo(seed).history().collect();
         assert!(
@@ -54,7 +54,7 @@ fn the_history_is_a_month_of_ordinary_life_and_quickly_taken_in() {
                 .all(|event| event.time < START && label(event) == BENIGN)
         );
         let users: BTreeSet<_> = history.iter().map(|event| &event.user).collect();
-        assert_eq!(users.len(), 24);
+        assert_eq!(users.len(), 424);
         let last_day = history
             .iter()
             .filter(|event| event.time.0 > START.0 - 86_400_000);
@@ -109,7 +109,7 @@ fn those_who_are_attacked_were_seen_before_on_the_same_device() {
 }
 
 #[test]
-fn every_play_is_shown_within_five_minutes_and_comes_again_with_others() {
+fn every_play_is_shown_within_eight_minutes_and_comes_again_with_others() {
     let cues = live(9, 1_200);
     let mut victims: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (at, event) in &cues {
@@ -120,7 +120,7 @@ fn every_play_is_shown_within_five_minutes_and_comes_again_with_others() {
         else {
             continue;
         };
-        if *at < Duration::from_secs(300) || personal.contains(attack) {
+        if *at < Duration::from_secs(480) || personal.contains(attack) {
             let user = event.user.as_deref().unwrap();
             victims.entry(attack.name()).or_default().insert(user);
         }

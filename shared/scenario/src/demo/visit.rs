@@ -1,6 +1,6 @@
 //! A colleague's visit: signs in, looks at a few things, perhaps signs out. Knows no attack.
 
-use super::{CAST, COLLEAGUES};
+use super::{CAST, COLLEAGUES, HISTORY_DAYS};
 use crate::act::{
     Act, Change, Check, Client, Deed, DeviceState, LoginResult, Protection, SessionRef, Who,
 };
@@ -12,12 +12,12 @@ use crate::person::{Person, Slot};
 use crate::world::World;
 
 /// The acts of the visit with this number, beginning at `at`.
-pub(super) fn plan(world: &World, number: u64, at: Moment, day: i64) -> Vec<Act> {
+pub(super) fn plan(world: &World, number: u64, at: Moment) -> Vec<Act> {
     let turn = u32::try_from(number % u64::from(COLLEAGUES)).unwrap_or(0);
     let person = world.person(CAST + turn);
     let branch = i64::try_from(number).unwrap_or(i64::MAX);
     let mut draw = world.seed.draws("visit", branch);
-    let Some(client) = client(&person, world, day, &mut draw) else {
+    let Some(client) = usual(&person, world) else {
         return Vec::new();
     };
     let who = Who::Person(person.index);
@@ -73,23 +73,20 @@ pub(super) fn plan(world: &World, number: u64, at: Moment, day: i64) -> Vec<Act>
     acts
 }
 
-fn client(person: &Person, world: &World, day: i64, draw: &mut Draw) -> Option<Client> {
-    let slot = if draw.chance(800) || !person.has(Slot::Phone) {
-        Slot::Desk
+/// Where a colleague always is, and with what.
+pub(super) fn usual(person: &Person, world: &World) -> Option<Client> {
+    let day = i64::from(HISTORY_DAYS);
+    let gadget = person.gadget(Slot::Desk, day, &world.calendar)?;
+    let spot = if person.rhythm.office_pm >= 500 {
+        person.office_spot()
     } else {
-        Slot::Phone
-    };
-    let gadget = person.gadget(slot, day, &world.calendar)?;
-    let spot = match slot {
-        Slot::Phone => person.air_spot(draw),
-        _ if draw.chance(person.rhythm.office_pm) => person.office_spot(),
-        _ => person.remote_spot(day),
+        person.home_spot(day)
     };
     Some(Client { gadget, spot })
 }
 
 /// A report in which all is well.
-pub(super) fn healthy(client: Client, draw: &mut Draw) -> Deed {
+fn healthy(client: Client, draw: &mut Draw) -> Deed {
     let state = DeviceState {
         firewall: Check::Passed,
         protection: Protection::Running,

@@ -44,13 +44,6 @@ fn label(event: &NativeEvent) -> &str {
         .unwrap()
 }
 
-fn of(events: &[NativeEvent], attack: Attack) -> Vec<&NativeEvent> {
-    events
-        .iter()
-        .filter(|event| label(event) == attack.name())
-        .collect()
-}
-
 fn country(event: &NativeEvent) -> &str {
     event
         .geo
