@@ -23,7 +23,7 @@ struct Flags {
     /// People simulated.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     users: u32,
-    /// Days simulated; a person has about nine events a day.
+    /// Days simulated; a person has about ten events a day.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
 }

@@ -10,6 +10,7 @@ mod atlas;
 mod attack;
 mod day;
 mod demo;
+mod disorder;
 mod draw;
 mod form;
 mod gadget;
@@ -22,5 +23,6 @@ mod world;
 
 pub use attack::{Attack, UnknownAttack};
 pub use demo::{Cue, Demo, History, Live};
+pub use disorder::{Disorder, Disordered};
 pub use form::BENIGN;
 pub use organisation::{Config, Events, Organisation};

@@ -494,6 +494,21 @@ fn poisoning_adds_one_thing_a_day() {
 }
 
 #[test]
+fn memory_grows_with_people_and_not_with_days() {
+    let most_waiting = |users, days| {
+        let mut stream = Organisation::new(config(3, users, days, &[])).events();
+        let mut most = 0;
+        while stream.next().is_some() {
+            let waiting = stream.people.iter().map(|diary| diary.pending.len());
+            most = most.max(waiting.sum::<usize>());
+        }
+        most
+    };
+    let (short, long) = (most_waiting(8, 5), most_waiting(8, 60));
+    assert!(long < short * 2 && long < 8 * 60, "{short} then {long}");
+}
+
+#[test]
 fn a_large_organisation_is_attacked_more_often() {
     let campaigns = |users| {
         let simulated = Organisation::new(config(2, users, 4, &[Attack::TokenTheft]));
