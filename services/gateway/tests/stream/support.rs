@@ -519,14 +519,18 @@ impl Client {
 
     /// How the stream ends, and the error told before; what else comes is read over.
     pub(crate) async fn end(&mut self) -> (Option<CloseCode>, Option<String>) {
-        let mut error = None;
-        loop {
-            match self.told().await {
-                Told::Frame(ServerFrame::Error { code, .. }) => error = Some(code),
-                Told::Frame(_) => {}
-                Told::Closed(code) => return (code, error),
+        let ended = async {
+            let mut error = None;
+            loop {
+                match self.told().await {
+                    Told::Frame(ServerFrame::Error { code, .. }) => error = Some(code),
+                    Told::Frame(_) => {}
+                    Told::Closed(code) => return (code, error),
+                }
             }
-        }
+        };
+        let waited = tokio::time::timeout(PATIENCE, ended);
+        waited.await.expect("the stream ends in time")
     }
 }
 
