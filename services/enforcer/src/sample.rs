@@ -1,5 +1,7 @@
 //! Builders for tests: only what matters to a test appears in it.
 
+pub(crate) mod gateway;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

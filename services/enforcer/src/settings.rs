@@ -93,6 +93,14 @@ impl Settings {
         Self::from_merged(&LAYOUT.load(sources)?)
     }
 
+    /// False when every request would count as anonymous.
+    pub fn knows_identities(&self) -> bool {
+        let headers = &self.headers;
+        let is_named =
+            headers.user.is_some() || headers.session.is_some() || headers.workload.is_some();
+        is_named || self.cookie.is_some() || !matches!(self.tokens, Tokens::Ignored)
+    }
+
     /// What is wrong with a file's text; nothing when it would do.
     pub fn check(text: &str, path: &Path) -> Vec<Problem> {
         let checked = LAYOUT.check(text, path);

@@ -44,3 +44,31 @@ pub(super) fn jittered(pause_ms: u64) -> u64 {
     let drawn = getrandom::u64().unwrap_or(0);
     half + drawn % (pause_ms - half + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_measured_in_the_servers_heartbeats_within_bounds() {
+        let started = Instant::now();
+        let mut silence = Silence::new();
+        assert_eq!((silence.ends_at - started).as_millis(), 5_000);
+        for (heartbeat_ms, expected) in [(1_000, 5_000), (1, 3_000), (60_000, 120_000)] {
+            silence.welcome(heartbeat_ms);
+            assert_eq!((silence.ends_at - started).as_millis(), expected);
+        }
+        tokio::time::advance(Duration::from_secs(7)).await;
+        silence.broken();
+        assert_eq!((silence.ends_at - started).as_millis(), 127_000);
+    }
+
+    #[test]
+    fn pauses_lie_in_the_upper_half() {
+        for pause_ms in [1, 100, 10_000] {
+            for _ in 0..200 {
+                assert!((pause_ms / 2..=pause_ms).contains(&jittered(pause_ms)));
+            }
+        }
+    }
+}
