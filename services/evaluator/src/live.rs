@@ -181,6 +181,7 @@ pub async fn run_partition(
             PortErrorKind::Conflict => {
                 evaluator.ports.metrics.evaluator.conflicts.inc();
                 epoch = None;
+                patience.lose();
             }
             PortErrorKind::Unavailable => {}
             PortErrorKind::Refused | PortErrorKind::Corrupt => {
@@ -236,6 +237,9 @@ impl Evaluator {
     }
 }
 
+/// Waits that double before they stay at the longest.
+const DOUBLINGS_MAX: u32 = 16;
+
 /// How long to wait before a partition is taken up again; new with every batch that went through.
 #[derive(Debug)]
 pub(crate) struct Patience {
@@ -257,6 +261,11 @@ impl Patience {
         self.failures = 0;
     }
 
+    /// Another owner came: whoever comes back at once takes it from the other, and both do nothing else.
+    fn lose(&mut self) {
+        self.failures = self.failures.max(DOUBLINGS_MAX);
+    }
+
     async fn rest(&mut self, stop: &Shutdown, error: PortError) -> Result<(), EvaluatorError> {
         self.failures += 1;
         if self.failures >= self.policy.attempts_max {
@@ -274,7 +283,7 @@ impl Patience {
     /// Doubles to the bound; spread over the upper half by partition and failure, so that partitions do not return
     /// together.
     fn wait_ms(&self) -> u64 {
-        let doublings = self.failures.saturating_sub(1).min(16);
+        let doublings = self.failures.saturating_sub(1).min(DOUBLINGS_MAX);
         let ceiling = self.policy.delay_ms_first.saturating_mul(1 << doublings);
         let ceiling = ceiling.min(self.policy.delay_ms_max).max(1);
         let parts = [self.partition.to_le_bytes(), self.failures.to_le_bytes()];

@@ -33,6 +33,18 @@ pub struct Audited {
     pub repeats: usize,
 }
 
+impl Audited {
+    pub fn add(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.decisions += other.decisions;
+        self.shadows += other.shadows;
+        self.derived += other.derived;
+        self.wake_ups += other.wake_ups;
+        self.claims += other.claims;
+        self.repeats += other.repeats;
+    }
+}
+
 /// Goes over everything. *Errors*: what does not hold, each with its invariant's name.
 pub fn audit(
     partitions: u32,

@@ -106,6 +106,7 @@ pub struct Passed {
 pub struct Failed {
     pub seed: u64,
     pub plan: Plan,
+    pub history: History,
     pub complaints: Vec<String>,
 }
 
@@ -132,10 +133,11 @@ const COMPLAINTS_TOLD: usize = 12;
 pub fn run(seed: u64, canary: Option<Canary>, start: Start<'_>) -> Result<Passed, Box<Failed>> {
     let dice = Arc::new(Dice::seeded(seed));
     let plan = Plan::drawn(&dice);
-    let failed = |complaints| {
+    let failed = |history, complaints| {
         Box::new(Failed {
             seed,
             plan,
+            history,
             complaints,
         })
     };
@@ -143,7 +145,7 @@ pub fn run(seed: u64, canary: Option<Canary>, start: Start<'_>) -> Result<Passed
         .enable_time()
         .start_paused(true)
         .build()
-        .map_err(|error| failed(vec![format!("no runtime: {error}")]))?;
+        .map_err(|error| failed(History::new(), vec![format!("no runtime: {error}")]))?;
     let left = runtime.block_on(async {
         let mut stage = Stage::new(seed, plan, Arc::clone(&dice), canary);
         stage.play(start).await;
@@ -157,10 +159,10 @@ pub fn run(seed: u64, canary: Option<Canary>, start: Start<'_>) -> Result<Passed
             history: left.history,
             audited,
         }),
-        Ok(_) => Err(failed(complaints)),
+        Ok(_) => Err(failed(left.history, complaints)),
         Err(mut found) => {
             complaints.append(&mut found);
-            Err(failed(complaints))
+            Err(failed(left.history, complaints))
         }
     }
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use caerus_engine::time::Timestamp;
-use caerus_runtime::metric::label::Partition as PartitionLabel;
 use caerus_runtime::port::{
     BusBatch, Commit, Epoch, NewRecord, OutboxEntry, PartitionState, PortError, PortErrorKind,
     PortResult, Topic,
@@ -15,6 +14,7 @@ use caerus_wire::record;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::batch::give_up;
 use super::report::Reporter;
 use super::sweep::Sweeper;
 use super::wake::Waking;
@@ -65,14 +65,21 @@ impl<'a> Owner<'a> {
         stop: &Shutdown,
     ) -> PortResult<Self> {
         let ports = &evaluator.ports;
-        let state = ports.store.open(number, epoch).await?;
-        let completed = ports.bus.completed(number).await?;
-        let start = ports.bus.start(Topic::Signals, number).await?;
+        let insist = Shutdown::new();
+        let retries = &ports.metrics.runtime.retries;
+        let retries = retries.of(&caerus_runtime::metric::label::Room::Evaluator);
+        let mut retry = Retry::new(evaluator.config.retry, evaluator.jitter(number), retries);
+        let state = retry.run(&insist, || ports.store.open(number, epoch)).await;
+        let state = state.map_err(|error| give_up(error, number))?;
+        let completed = retry.run(&insist, || ports.bus.completed(number)).await;
+        let completed = completed.map_err(|error| give_up(error, number))?;
+        let start = retry
+            .run(&insist, || ports.bus.start(Topic::Signals, number))
+            .await;
+        let start = start.map_err(|error| give_up(error, number))?;
         if state.position < start {
             return Err(log_too_short(number, state.position, start));
         }
-        let retries = &ports.metrics.runtime.retries;
-        let retries = retries.of(&caerus_runtime::metric::label::Room::Evaluator);
         let position = state.position;
         tracing::info!(
             partition = number,
@@ -96,11 +103,11 @@ impl<'a> Owner<'a> {
             is_shared_changed: false,
             waking: Waking::default(),
             reporter: Reporter::new(ports.bus.partitions()),
-            sweeper: Sweeper::default(),
+            sweeper: Sweeper::new(ports.clock.monotonic_ms()),
             busy_ms: ports.clock.monotonic_ms(),
-            retry: Retry::new(evaluator.config.retry, evaluator.jitter(number), retries),
+            retry,
             stop: stop.clone(),
-            insist: Shutdown::new(),
+            insist,
         })
     }
 
@@ -108,17 +115,29 @@ impl<'a> Owner<'a> {
     pub(crate) async fn settle(&mut self) -> PortResult<()> {
         let left_behind = std::mem::take(&mut self.left_behind);
         self.uncleared = u64::try_from(left_behind.len()).unwrap_or(u64::MAX);
-        // Outputs and `completed` are one transaction: where it has reached the position, all of them are out.
-        if self.completed < self.position && !left_behind.is_empty() {
+        // Outputs and `completed` are one transaction: where it has reached the position, all of them are out. They leave
+        // the outbox now. A store that came back older may lack what followed them; were they to wait until the
+        // position has passed `completed` again, a later owner would say them after what followed.
+        if self.completed >= self.position {
+            self.clear().await?;
+        } else if !left_behind.is_empty() {
             self.publish(left_behind).await?;
         }
-        let bus = &self.evaluator.ports.bus;
-        self.reporter.decisions_offset = bus.end(Topic::Decisions, self.number).await?;
-        for partition in 0..bus.partitions() {
-            let end = bus.end(Topic::Signals, partition).await?;
+        self.reporter.decisions_offset = self.end(Topic::Decisions, self.number).await?;
+        for partition in 0..self.partition.partitions() {
+            let end = self.end(Topic::Signals, partition).await?;
             self.reporter.note_derived(partition, end.saturating_sub(1));
         }
         Ok(())
+    }
+
+    async fn end(&mut self, topic: Topic, partition: u32) -> PortResult<u64> {
+        let bus = &self.evaluator.ports.bus;
+        let end = self
+            .retry
+            .run(&self.insist, || bus.end(topic, partition))
+            .await;
+        end.map_err(|error| give_up(error, self.number))
     }
 
     /// Reads, judges, commits and publishes until `stop`, or until a port fails.
@@ -280,10 +299,6 @@ impl<'a> Owner<'a> {
 
     pub(crate) fn monotonic_ms(&self) -> u64 {
         self.evaluator.ports.clock.monotonic_ms()
-    }
-
-    pub(crate) fn label(&self) -> PartitionLabel {
-        PartitionLabel(self.number)
     }
 }
 

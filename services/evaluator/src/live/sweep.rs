@@ -6,6 +6,7 @@ use caerus_engine::time::{Span, Timestamp};
 use caerus_runtime::port::{BusRecord, NewRecord, PortResult, ReadLimit, Topic};
 use caerus_wire::decision::PublicDecision;
 
+use super::batch::give_up;
 use super::owner::Owner;
 
 /// How long an expired decision stays: enforcement points add a minute for skewed clocks.
@@ -19,10 +20,10 @@ const READ: ReadLimit = ReadLimit {
 const SWEPT: [Topic; 2] = [Topic::Decisions, Topic::Shadow];
 
 /// When what this partition decided expires, as its topics say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sweeper {
     topics: BTreeMap<Topic, Expiries>,
-    swept_ms: Option<u64>,
+    swept_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +31,15 @@ struct Expiries {
     read_to: u64,
     by_key: BTreeMap<Vec<u8>, Timestamp>,
     by_time: BTreeSet<(Timestamp, Vec<u8>)>,
+}
+
+impl Sweeper {
+    pub(crate) fn new(now_ms: u64) -> Self {
+        Self {
+            topics: BTreeMap::new(),
+            swept_ms: now_ms,
+        }
+    }
 }
 
 impl Expiries {
@@ -60,11 +70,10 @@ impl Owner<'_> {
     pub(crate) async fn sweep(&mut self) -> PortResult<()> {
         let now_ms = self.monotonic_ms();
         let every = self.evaluator.config.sweep_ms;
-        let is_over = |last: u64| now_ms.saturating_sub(last) >= every;
-        if !self.sweeper.swept_ms.is_none_or(is_over) {
+        if now_ms.saturating_sub(self.sweeper.swept_ms) < every {
             return Ok(());
         }
-        self.sweeper.swept_ms = Some(now_ms);
+        self.sweeper.swept_ms = now_ms;
         for topic in SWEPT {
             // INVARIANT: a tombstone is written only when all that this partition decided has been read, so that none
             // follows a newer decision. Nobody else writes here, and nothing is published meanwhile.
@@ -78,11 +87,10 @@ impl Owner<'_> {
         let evaluator = self.evaluator;
         let expiries = self.sweeper.topics.entry(topic).or_default();
         loop {
-            let batch = evaluator
-                .ports
-                .bus
-                .read(topic, self.number, expiries.read_to, READ)
-                .await?;
+            let (bus, from) = (&evaluator.ports.bus, expiries.read_to);
+            let read = || bus.read(topic, self.number, from, READ);
+            let batch = self.retry.run(&self.insist, read).await;
+            let batch = batch.map_err(|error| give_up(error, self.number))?;
             if batch.next <= expiries.read_to {
                 return Ok(());
             }

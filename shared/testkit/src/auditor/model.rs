@@ -194,7 +194,10 @@ impl Model {
         self.told.insert(told.clone());
         match after.score.as_ref().map(|line| &line.outcome) {
             Some(Scored::Assessed(_)) => {
-                *self.assessed.entry(told.clone()).or_default() += 1;
+                // Of a subject that is not kept nobody remembers what was told.
+                if after.record.is_some() {
+                    *self.assessed.entry(told.clone()).or_default() += 1;
+                }
                 self.evaluated.insert(told);
             }
             Some(Scored::Ignored(IgnoreReason::Repeat)) => self.repeats += 1,

@@ -38,12 +38,12 @@ pub struct SimBus {
     pub trouble: Trouble,
     canary: Option<Canary>,
     state: Mutex<State>,
-    appended: BTreeMap<Topic, watch::Sender<u64>>,
+    /// One channel for each who waits: receivers of a shared one are woken in an order that no seed decides.
+    appended: Mutex<Vec<(Topic, watch::Sender<u64>)>>,
 }
 
 impl SimBus {
     pub fn new(partitions: u32, dice: Arc<Dice>, canary: Option<Canary>) -> Self {
-        let topics = Topic::ALL.into_iter();
         Self {
             log: LogId(7),
             partitions,
@@ -51,7 +51,7 @@ impl SimBus {
             dice,
             canary,
             state: Mutex::new(State::default()),
-            appended: topics.map(|topic| (topic, watch::Sender::new(0))).collect(),
+            appended: Mutex::new(Vec::new()),
         }
     }
 
@@ -116,7 +116,9 @@ impl SimBus {
             });
         }
         drop(state);
-        for sender in touched.iter().filter_map(|topic| self.appended.get(topic)) {
+        let mut waiting = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|(_, sender)| !sender.is_closed());
+        for (_, sender) in waiting.iter().filter(|(topic, _)| touched.contains(topic)) {
             sender.send_modify(|count| *count = count.wrapping_add(1));
         }
         offsets
@@ -266,10 +268,10 @@ impl Bus for SimBus {
     }
 
     fn appended(&self, topic: Topic) -> watch::Receiver<u64> {
-        match self.appended.get(&topic) {
-            Some(sender) => sender.subscribe(),
-            None => watch::Sender::new(0).subscribe(),
-        }
+        let (sender, receiver) = watch::channel(0);
+        let mut waiting = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push((topic, sender));
+        receiver
     }
 
     async fn trim(&self, topic: Topic, partition: u32, _before: u64) -> PortResult<()> {

@@ -99,8 +99,7 @@ impl Stage {
 
     /// Phase two: nothing fails any more, and one owner stays for each partition.
     pub(super) async fn heal(&mut self, start: Start<'_>) -> Left {
-        self.bus.trouble.set(Weather::CALM);
-        self.store.trouble.set(Weather::CALM);
+        self.calm();
         self.leave_one_each(start).await;
         self.tell_everyone_the_time().await;
         if !self.comes_to_rest().await {
@@ -138,6 +137,9 @@ impl Stage {
             let partition = dice.within(0..u64::from(plan.partitions));
             self.seat(u32::try_from(partition).unwrap_or(0), start);
         }
+        if dice.happens(100) {
+            self.dismiss_rivals();
+        }
         if dice.happens(plan.crashes) {
             self.store.crash();
         }
@@ -151,6 +153,9 @@ impl Stage {
             self.revise().await;
         }
         if dice.happens(plan.silences) {
+            // Two that both believe to own a partition would take it from each other all the time.
+            self.dismiss_rivals();
+            self.calm();
             let minutes = dice.within(1..2_000);
             tokio::time::sleep(Duration::from_secs(minutes * 60)).await;
         }
@@ -283,6 +288,11 @@ impl Stage {
         }
     }
 
+    fn calm(&self) {
+        self.bus.trouble.set(Weather::CALM);
+        self.store.trouble.set(Weather::CALM);
+    }
+
     fn set_a_clock(&self) {
         let by_s = i64::try_from(self.dice.within(0..1_200)).unwrap_or(0) - 600;
         if let Some(actor) = self.dice.pick(&self.actors) {
@@ -290,19 +300,21 @@ impl Stage {
         }
     }
 
-    async fn leave_one_each(&mut self, start: Start<'_>) {
-        let mut kept = Vec::new();
+    /// Of those on one partition only the youngest stays.
+    fn dismiss_rivals(&mut self) {
         for partition in 0..self.plan.partitions {
-            let mut own: Vec<_> = self
-                .actors
-                .extract_if(.., |actor| actor.seat.partition == partition)
-                .collect();
-            kept.extend(own.pop());
-            for rival in own {
+            let is_here = |actor: &mut Actor| actor.seat.partition == partition;
+            let mut here: Vec<_> = self.actors.extract_if(.., is_here).collect();
+            let youngest = here.pop();
+            for rival in here {
                 rival.seat.stop.begin();
             }
+            self.actors.extend(youngest);
         }
-        self.actors = kept;
+    }
+
+    async fn leave_one_each(&mut self, start: Start<'_>) {
+        self.dismiss_rivals();
         for partition in 0..self.plan.partitions {
             if !self.actors.iter().any(|a| a.seat.partition == partition) {
                 self.seat(partition, start);
