@@ -6,7 +6,9 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{Ended, Failure, USAGE, tell};
-use crate::{config_command, policy_command, replay, simulate, up, version};
+use crate::{
+    config_command, export, formats, migrate, policy_command, replay, simulate, up, version,
+};
 
 /// Continuous access evaluation: events in, risk scored and explained, policy decided, every proxy told.
 #[derive(Debug, Parser)]
@@ -27,6 +29,12 @@ enum Command {
     Up(up::Args),
     /// Evaluates events from files, offline and deterministic: decisions on stdout, a summary on stderr
     Replay(replay::Args),
+    /// Writes the log as it was evaluated, for `replay`
+    Export(export::Args),
+    /// Lists the forms of events that are read
+    Formats,
+    /// Writes events as native ones, to see what is read from them
+    Normalize(formats::NormalizeArgs),
     /// Writes labelled events of a simulated organisation under attack to stdout
     Simulate(simulate::Args),
     /// Works on policies
@@ -35,6 +43,8 @@ enum Command {
     /// Works on the configuration
     #[command(subcommand)]
     Config(config_command::Command),
+    /// Brings the files of a data directory to what this release reads
+    Migrate(migrate::Args),
     /// Says which version this is and which adapters are built in
     Version,
 }
@@ -48,9 +58,13 @@ pub(crate) fn run() -> Ended {
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Formats => formats::list(),
+        Command::Normalize(args) => formats::normalize(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Policy(command) => policy_command::run(&command),
         Command::Config(command) => config_command::run(&command),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Version => version::run(),
     }
 }

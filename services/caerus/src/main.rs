@@ -3,11 +3,17 @@
 mod cli;
 mod client;
 mod config_command;
+mod duration;
 mod exit;
+mod export;
+mod formats;
 mod input;
+mod migrate;
 mod policy_command;
 mod replay;
+mod run;
 mod simulate;
+mod terminal;
 mod up;
 mod version;
 
