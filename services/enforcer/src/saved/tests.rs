@@ -168,7 +168,8 @@ async fn after_many_appended_lines_or_a_failure_the_file_is_due_to_be_written_wh
     let mut journal = Journal::new(DataDir::open(dir.path()).unwrap());
     assert!(journal.append(&[], &mark("c")).await.is_err());
     journal.rewrite(Vec::new(), mark("c")).await.unwrap();
-    let many = vec![Arc::new(decisions().remove(0)); limit::SAVED_APPENDS_MIN];
+    let one = Arc::new(decisions().remove(0));
+    let many: Vec<_> = std::iter::repeat_n(one, limit::SAVED_APPENDS_MIN).collect();
     journal.append(&many, &mark("c")).await.unwrap();
     assert!(journal.is_rewrite_due());
     journal.rewrite(Vec::new(), mark("c")).await.unwrap();

@@ -47,54 +47,53 @@ fn the_defaults_are_right_and_every_key_has_one() {
     }
 }
 
+const FULL: &str = r#"
+url = "https://caerus.example/base/"
+proxy = "traefik"
+trusted_proxies = ["10.0.0.0/8"]
+tenant = "acme"
+filter_apps = ["payroll"]
+state_dir = ""
+[identity]
+session_cookie = "sid"
+session_form = "sha256_hex"
+user_header = "X-Auth-Request-User"
+[jwt]
+jwks_url = "https://idp.example/jwks"
+algorithms = ["ES256"]
+issuers = ["https://idp.example"]
+[microsoft]
+authorization_uri = "https://login.example"
+[[context]]
+acr = "urn:caerus:acr:mfa"
+value = "c1"
+[[class]]
+acr = "urn:caerus:acr:mfa"
+amr = ["mfa"]
+[[class]]
+acr = "urn:caerus:acr:mfa"
+amr = ["pwd", "otp"]
+[defaults]
+max_staleness = 0.5
+on_stale = "allow"
+[[route]]
+path = "/pay"
+app = "payroll"
+sensitivity = 3
+max_staleness = 2
+on_stale = "step_up"
+stale_acr_values = ["urn:x"]
+stale_max_age_s = 60
+on_anonymous = "allow"
+iat_is_auth_time = true
+[[route]]
+host = "Admin.Example"
+tenant = "ops"
+"#;
+
 #[test]
 fn a_full_configuration_is_read_as_meant() {
-    let settings = load(
-        r#"
-        url = "https://caerus.example/base/"
-        proxy = "traefik"
-        trusted_proxies = ["10.0.0.0/8"]
-        tenant = "acme"
-        filter_apps = ["payroll"]
-        state_dir = ""
-        [identity]
-        session_cookie = "sid"
-        session_form = "sha256_hex"
-        user_header = "X-Auth-Request-User"
-        [jwt]
-        jwks_url = "https://idp.example/jwks"
-        algorithms = ["ES256"]
-        issuers = ["https://idp.example"]
-        [microsoft]
-        authorization_uri = "https://login.example"
-        [[context]]
-        acr = "urn:caerus:acr:mfa"
-        value = "c1"
-        [[class]]
-        acr = "urn:caerus:acr:mfa"
-        amr = ["mfa"]
-        [[class]]
-        acr = "urn:caerus:acr:mfa"
-        amr = ["pwd", "otp"]
-        [defaults]
-        max_staleness = 0.5
-        on_stale = "allow"
-        [[route]]
-        path = "/pay"
-        app = "payroll"
-        sensitivity = 3
-        max_staleness = 2
-        on_stale = "step_up"
-        stale_acr_values = ["urn:x"]
-        stale_max_age_s = 60
-        on_anonymous = "allow"
-        iat_is_auth_time = true
-        [[route]]
-        host = "Admin.Example"
-        tenant = "ops"
-        "#,
-    )
-    .unwrap();
+    let settings = load(FULL).unwrap();
     assert_eq!(
         settings.stream.web_socket_url(),
         "wss://caerus.example:443/base/v1/stream"
@@ -126,94 +125,96 @@ fn a_full_configuration_is_read_as_meant() {
     assert!(pay.is_iat_auth_time && !fallback.is_iat_auth_time);
 }
 
+/// A file, and what is said of it.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "url = \"caerus\"",
+        "`url` does not fit: `caerus/v1/events` is no URL of the form `http(s)://",
+    ),
+    ("token_file = \"\"", "`token_file` must not be empty"),
+    (
+        "proxy = \"envoy\"",
+        "`proxy` must be one of nginx, caddy, traefik, haproxy",
+    ),
+    ("prox = \"nginx\"", "did you mean `proxy`?"),
+    ("trusted_proxies = []", "nobody could ask"),
+    (
+        "trusted_proxies = [\"proxy.local\"]",
+        "holds `proxy.local`: expected an address or a network",
+    ),
+    (
+        "listen = \"0.0.0.0:7401\"",
+        "is not loopback, and there is no TLS",
+    ),
+    (
+        "listen = \"0.0.0.0:7401\"\ntls_certificate = \"c\"\ntls_key = \"k\"",
+        "set `operator_token_file`",
+    ),
+    (
+        "tls_key = \"k\"",
+        "`tls_key` is given, and `tls_certificate` is not",
+    ),
+    (
+        "[identity]\nuser_header = \"a b\"",
+        "is no name of a header",
+    ),
+    (
+        "[identity]\nuser_header = \"Cookie\"",
+        "is a header of the client's own",
+    ),
+    (
+        "[identity]\nsession_cookie = \"a;b\"",
+        "is no name of a cookie",
+    ),
+    (
+        "[jwt]\nalgorithms = [\"HS256\"]",
+        "holds `HS256`: expected some of RS256, PS256, ES256, EdDSA",
+    ),
+    (
+        "[jwt]\nalgorithms = []",
+        "`jwt.algorithms` must not be empty",
+    ),
+    ("[jwt]\njwks_url = \"x\"", "`jwt.jwks_url` does not fit"),
+    (
+        "[jwt]\njwks_url = \"http://x\"\njwks_file = \"y\"",
+        "is given beside `jwt.jwks_url`",
+    ),
+    (
+        "unverified_jwt = true\n[jwt]\njwks_file = \"y\"",
+        "there are keys to verify by",
+    ),
+    (
+        "[[class]]\nacr = \"a\"\namr = []",
+        "everybody would reach it",
+    ),
+    ("[[class]]\namr = [\"otp\"]", "`class[0].acr` is missing"),
+    (
+        "[[context]]\nacr = \"a\"\nvalue = \"c1\"\n[[context]]\nacr = \"a\"\nvalue = \"c2\"",
+        "is given twice",
+    ),
+    (
+        "[[route]]\npath = \"pay\"",
+        "enforcer.toml:2:1: `route[0].path` must begin with `/`",
+    ),
+    ("[[route]]\npath = \"/a%20b\"", "must be a plain path"),
+    (
+        "[[route]]\npath = \"/a\"\n[[route]]\npath = \"/a\"",
+        "`route[1].path` is given twice for one host",
+    ),
+    (
+        "[[route]]\nsensitivity = 5",
+        "`route[0].sensitivity` must be a whole number from 0 to 4",
+    ),
+    ("[defaults]\nmax_staleness = 0", "must be a number above 0"),
+    (
+        "[defaults]\non_stale = \"open\"",
+        "must be one of allow, step_up, deny",
+    ),
+];
+
 #[test]
 fn wrong_values_are_told_by_place_and_expectation() {
-    let cases = [
-        (
-            "url = \"caerus\"",
-            "`url` does not fit: `caerus/v1/events` is no URL of the form `http(s)://",
-        ),
-        ("token_file = \"\"", "`token_file` must not be empty"),
-        (
-            "proxy = \"envoy\"",
-            "`proxy` must be one of nginx, caddy, traefik, haproxy",
-        ),
-        ("prox = \"nginx\"", "did you mean `proxy`?"),
-        ("trusted_proxies = []", "nobody could ask"),
-        (
-            "trusted_proxies = [\"proxy.local\"]",
-            "holds `proxy.local`: expected an address or a network",
-        ),
-        (
-            "listen = \"0.0.0.0:7401\"",
-            "is not loopback, and there is no TLS",
-        ),
-        (
-            "listen = \"0.0.0.0:7401\"\ntls_certificate = \"c\"\ntls_key = \"k\"",
-            "set `operator_token_file`",
-        ),
-        (
-            "tls_key = \"k\"",
-            "`tls_key` is given, and `tls_certificate` is not",
-        ),
-        (
-            "[identity]\nuser_header = \"a b\"",
-            "is no name of a header",
-        ),
-        (
-            "[identity]\nuser_header = \"Cookie\"",
-            "is a header of the client's own",
-        ),
-        (
-            "[identity]\nsession_cookie = \"a;b\"",
-            "is no name of a cookie",
-        ),
-        (
-            "[jwt]\nalgorithms = [\"HS256\"]",
-            "holds `HS256`: expected some of RS256, PS256, ES256, EdDSA",
-        ),
-        (
-            "[jwt]\nalgorithms = []",
-            "`jwt.algorithms` must not be empty",
-        ),
-        ("[jwt]\njwks_url = \"x\"", "`jwt.jwks_url` does not fit"),
-        (
-            "[jwt]\njwks_url = \"http://x\"\njwks_file = \"y\"",
-            "is given beside `jwt.jwks_url`",
-        ),
-        (
-            "unverified_jwt = true\n[jwt]\njwks_file = \"y\"",
-            "there are keys to verify by",
-        ),
-        (
-            "[[class]]\nacr = \"a\"\namr = []",
-            "everybody would reach it",
-        ),
-        ("[[class]]\namr = [\"otp\"]", "`class[0].acr` is missing"),
-        (
-            "[[context]]\nacr = \"a\"\nvalue = \"c1\"\n[[context]]\nacr = \"a\"\nvalue = \"c2\"",
-            "is given twice",
-        ),
-        (
-            "[[route]]\npath = \"pay\"",
-            "enforcer.toml:2:1: `route[0].path` must begin with `/`",
-        ),
-        ("[[route]]\npath = \"/a%20b\"", "must be a plain path"),
-        (
-            "[[route]]\npath = \"/a\"\n[[route]]\npath = \"/a\"",
-            "`route[1].path` is given twice for one host",
-        ),
-        (
-            "[[route]]\nsensitivity = 5",
-            "`route[0].sensitivity` must be a whole number from 0 to 4",
-        ),
-        ("[defaults]\nmax_staleness = 0", "must be a number above 0"),
-        (
-            "[defaults]\non_stale = \"open\"",
-            "must be one of allow, step_up, deny",
-        ),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in WRONG {
         let told = wrong(text);
         assert!(told.contains(expected), "{text}\n{told}");
     }
