@@ -103,8 +103,6 @@ fn open_geo(paths: &[PathBuf]) -> Result<Option<GeoDatabases>, Failure> {
     opened.map(Some).map_err(Failure::BadConfig)
 }
 
-// ---------------------------------------------------------------- reading
-
 /// What the input turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -281,8 +279,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
-
-// ---------------------------------------------------------------- writing
 
 struct Output<W: Write> {
     writer: BufWriter<W>,

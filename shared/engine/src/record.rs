@@ -38,8 +38,6 @@ impl SubjectRecord {
     }
 }
 
-// ---------------------------------------------------------------- user
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRecord {
     pub core: Core,
@@ -158,8 +156,6 @@ pub struct MetStepUp {
     pub device: Option<u64>,
 }
 
-// ---------------------------------------------------------------- device
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRecord {
     pub core: Core,
@@ -193,8 +189,6 @@ pub struct DeviceUser {
     pub user: UserId,
     pub at: Timestamp,
 }
-
-// ---------------------------------------------------------------- network, tenant, workload
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkRecord {

@@ -62,8 +62,6 @@ impl PortError {
 
 pub type PortResult<T> = Result<T, PortError>;
 
-// ---------------------------------------------------------------- bus
-
 /// The topics. Names on a broker are configuration; these are the roles they play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -207,8 +205,6 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn trim(&self, topic: Topic, partition: u32, before: u64) -> PortResult<()>;
 }
 
-// ---------------------------------------------------------------- record store
-
 /// One subject's (or one population's) record as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
@@ -278,8 +274,6 @@ pub trait RecordStore: Send + Sync + std::fmt::Debug {
     async fn clear_outbox(&self, partition: u32, epoch: Epoch, before: u64) -> PortResult<()>;
 }
 
-// ---------------------------------------------------------------- clock
-
 /// The wall clock, and a steady one.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     fn now(&self) -> Timestamp;
@@ -287,14 +281,10 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn monotonic_ms(&self) -> u64;
 }
 
-// ---------------------------------------------------------------- geo
-
 /// Where an address lies, from configured databases; unknown where they do not say.
 pub trait Geo: Send + Sync + std::fmt::Debug {
     fn locate(&self, address: std::net::IpAddr) -> caerus_engine::signal::Place;
 }
-
-// ---------------------------------------------------------------- ledger
 
 /// A page of a list. `next` continues it.
 #[derive(Clone, Debug, PartialEq, Eq)]

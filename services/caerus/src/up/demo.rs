@@ -74,8 +74,6 @@ pub(super) fn start(
     Ok(())
 }
 
-// ---------------------------------------------------------------- events in
-
 struct Producer {
     client: Client,
     script: Demo,
@@ -146,8 +144,6 @@ impl Producer {
         Ok(())
     }
 }
-
-// ---------------------------------------------------------------- decisions out
 
 async fn subscribe(stage: Stage, shutdown: Shutdown) -> anyhow::Result<()> {
     let Some(connected) = shutdown

@@ -334,8 +334,6 @@ fn several_demands_ask_for_what_satisfies_all_of_them() {
     }
 }
 
-// ---------------------------------------------------------------- against a scan
-
 /// Every rule again, by scanning all that was ever said, in the words of the contract.
 fn scan(said: &[Decision], request: &Request, now: Timestamp) -> (u8, BTreeSet<u64>) {
     let newest: Vec<&Decision> = said

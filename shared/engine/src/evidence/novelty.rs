@@ -121,8 +121,6 @@ fn whole(value: f64) -> u32 {
     u32::try_from(crate::number::quantise(value)).unwrap_or(0)
 }
 
-// ---------------------------------------------------------------- paths
-
 /// Names of the trees' roots in the population.
 pub fn network_root() -> u64 {
     short_hash(&[b"network"])

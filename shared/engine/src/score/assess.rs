@@ -163,8 +163,6 @@ fn binds_country(detail: &Detail) -> bool {
         .any(|change| matches!(change, crate::evidence::BindingChange::Country { .. }))
 }
 
-// ---------------------------------------------------------------- one hypothesis
-
 struct Sum<'a> {
     hypothesis: Hypothesis,
     parts: Vec<Part<'a>>,
@@ -341,8 +339,6 @@ fn largest_remainder(exact: &[f64], total: Points) -> Vec<Points> {
     }
     floors.into_iter().map(Points).collect()
 }
-
-// ---------------------------------------------------------------- families and masks
 
 const FAMILIES: [Family; 11] = [
     Family::Network,

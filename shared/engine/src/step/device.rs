@@ -125,8 +125,6 @@ pub(super) fn begin(
     });
 }
 
-// ---------------------------------------------------------------- reports
-
 fn report(device: &mut DeviceRecord, health: &Health, moment: &Moment) {
     if !moment.learns() {
         return;
@@ -228,8 +226,6 @@ fn see(device: &mut DeviceRecord, user: &UserId, now: Timestamp) -> Option<UserI
     device.users.truncate(USERS_PER_DEVICE);
     (!is_known).then(|| user.clone())
 }
-
-// ---------------------------------------------------------------- judgement
 
 fn exhibits(device: &DeviceRecord, now: Timestamp) -> Vec<Exhibit<'_>> {
     device
@@ -357,8 +353,6 @@ pub(super) fn settle_plain(
         desk.settle(&plain.target, mode, judgement);
     }
 }
-
-// ---------------------------------------------------------------- telling its users
 
 /// What the users have been told, to see whether it changed.
 fn told(device: &DeviceRecord) -> (Option<bool>, Option<bool>, Vec<StandingEvidence>) {

@@ -32,8 +32,6 @@ pub fn step(
     }
 }
 
-// ---------------------------------------------------------------- signals
-
 fn take_signal(
     surroundings: &Surroundings<'_>,
     record: Option<SubjectRecord>,
@@ -262,8 +260,6 @@ fn score_line(signal: &Signal, scored: Scored) -> Option<ScoreLine> {
     Some(line)
 }
 
-// ---------------------------------------------------------------- commands
-
 fn take_command(
     surroundings: &Surroundings<'_>,
     record: Option<SubjectRecord>,
@@ -306,8 +302,6 @@ fn take_command(
     desk.command(&command.target, &command.action, life, &command.reason);
     close(surroundings, subject, population, outcome)
 }
-
-// ---------------------------------------------------------------- wake-ups
 
 fn take_wake_up(
     surroundings: &Surroundings<'_>,

@@ -136,8 +136,6 @@ pub(super) fn basis(exhibits: &[Exhibit<'_>]) -> Vec<(Code, u64)> {
         .collect()
 }
 
-// ---------------------------------------------------------------- exhibits
-
 fn session_exhibits<'a>(
     user: &'a UserRecord,
     session: &'a Session,
@@ -282,8 +280,6 @@ fn standing_exhibit(item: &StandingEvidence, now: Timestamp) -> Exhibit<'_> {
         is_disproved: false,
     }
 }
-
-// ---------------------------------------------------------------- facts and decisions
 
 fn facts(user: &UserRecord, session: Option<&Session>, judged: &Judged, now: Timestamp) -> Facts {
     let crate::id::SubjectKey::User { user: name, .. } = &user.core.key else {

@@ -137,8 +137,6 @@ fn unbound_success(turn: &mut Turn<'_, '_>, user: &mut UserRecord, login: &Login
     scored
 }
 
-// ---------------------------------------------------------------- evidence of a login
-
 fn weigh(turn: &mut Turn<'_, '_>, user: &UserRecord, session: &mut Session, login: &Login) {
     let moment = turn.moment;
     evaluate_client(session, user, turn.population, &login.client, moment);

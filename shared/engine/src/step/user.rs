@@ -214,8 +214,6 @@ pub(super) fn scored(all: Vec<Judged>, session: Option<&SessionId>) -> Scored {
     })
 }
 
-// ---------------------------------------------------------------- requests
-
 fn request(turn: &mut Turn<'_, '_>, user: &mut UserRecord, access: &Access) -> Scored {
     let moment = turn.moment;
     let Some(id) = &access.session else {
@@ -293,8 +291,6 @@ fn put_credential_change(user: &mut UserRecord, change: &CredentialChange, momen
     put(&mut user.evidence, item, moment.now);
     user.evidence.truncate(EVIDENCE_PER_SCOPE);
 }
-
-// ---------------------------------------------------------------- session changes
 
 fn session_change(
     turn: &mut Turn<'_, '_>,
