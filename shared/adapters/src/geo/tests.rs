@@ -1,3 +1,5 @@
+//! Geo databases, nested and flat: what is found in them, what stays unknown, what is refused.
+
 use std::path::PathBuf;
 
 use caerus_engine::id::{Asn, CountryCode};

@@ -1,3 +1,5 @@
+//! Migrations from scratch and step by step, and databases that are not ours to touch.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
