@@ -1,7 +1,6 @@
 //! How requests are read: queries and bodies, with refusals that say where and what was expected. Knows no route.
 
 use axum::body::Bytes;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -31,35 +30,30 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// A JSON body whose members are known.
-#[derive(Debug)]
-pub(crate) struct Told<T>(pub(crate) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Told<T> {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(refused(&rejection)),
-        }
-    }
-}
-
-/// A JSON body as it came, to be read by `wire`.
+/// A JSON body as it came, to be read once it is known that the asker may.
 #[derive(Debug)]
 pub(crate) struct JsonBody(pub(crate) Bytes);
 
 impl JsonBody {
-    /// What is no JSON at all is told apart from what says the wrong thing.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_json::from_slice(&self.0).map_err(|error| unreadable(&error, error.to_string()))
+    }
+
+    /// What `wire` does not take.
     pub(crate) fn refuse(error: &RequestError) -> Refusal {
         match error {
-            RequestError::Unreadable { source, .. } if source.is_data() => {
-                Refusal::unprocessable(error.to_string())
-            }
-            RequestError::Unreadable { .. } => Refusal::bad_request(error.to_string()),
+            RequestError::Unreadable { source, .. } => unreadable(source, error.to_string()),
             _ => Refusal::unprocessable(error.to_string()),
         }
+    }
+}
+
+/// What is no JSON at all is told apart from what says the wrong thing.
+fn unreadable(error: &serde_json::Error, sentence: String) -> Refusal {
+    if error.is_data() {
+        Refusal::unprocessable(sentence)
+    } else {
+        Refusal::bad_request(sentence)
     }
 }
 
@@ -85,17 +79,6 @@ fn is_json(headers: &HeaderMap) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     content_type.is_some_and(|text| BodyForm::of_content_type(text) == Some(BodyForm::Json))
-}
-
-fn refused(rejection: &JsonRejection) -> Refusal {
-    let text = rejection.body_text();
-    match rejection {
-        JsonRejection::JsonDataError(_) => Refusal::unprocessable(text),
-        JsonRejection::JsonSyntaxError(_) => Refusal::bad_request(text),
-        JsonRejection::MissingJsonContentType(_) => Refusal::media_type(NOT_JSON),
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => Refusal::too_large(text),
-        _ => Refusal::bad_request(text),
-    }
 }
 
 /// How many entries a page has for what was asked. *Errors*: none, or more than there may be.

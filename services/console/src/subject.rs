@@ -36,7 +36,7 @@ pub(crate) struct SubjectQuery {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SessionQuery {
     tenant: Option<String>,
-    user: String,
+    user: Option<String>,
     after: Option<String>,
 }
 
@@ -116,10 +116,13 @@ pub(crate) async fn sessions(
     Asked(query): Asked<SessionQuery>,
 ) -> Result<Json<Listing<SubjectView>>, Refusal> {
     let tenant = access::tenant(&principal, RIGHTS, query.tenant.as_deref())?;
+    let Some(user) = &query.user else {
+        return Err(Refusal::bad_request("`user` says whose sessions"));
+    };
     let after = query.after.as_deref();
     let ledger = &console.parts.ledger;
     let mut page = ledger
-        .standings(&tenant, "user", Some(&query.user), after)
+        .standings(&tenant, "user", Some(user), after)
         .await
         .map_err(|error| page_error(error, after))?;
     page.entries.retain(|row| row.session.is_some());

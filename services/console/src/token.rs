@@ -15,7 +15,7 @@ use caerus_wire::moment;
 use serde::{Deserialize, Serialize};
 
 use crate::access;
-use crate::ask::Told;
+use crate::ask::JsonBody;
 use crate::console::{Act, Console};
 
 const RIGHTS: &[Right] = &[Right::Admin];
@@ -71,9 +71,10 @@ impl TokenView {
 pub(crate) async fn create(
     State(console): State<Console>,
     Authenticated(principal): Authenticated,
-    Told(request): Told<TokenRequest>,
+    body: JsonBody,
 ) -> Result<(StatusCode, Json<TokenView>), Refusal> {
     access::demand_any_right(&principal, RIGHTS)?;
+    let request: TokenRequest = body.read()?;
     let grant = grant(&principal, &request, console.now())?;
     let token = Token::draw().map_err(|error| {
         tracing::error!(%error, "token not made");
