@@ -167,14 +167,6 @@ fn session(number: u8) -> SessionId {
 }
 
 fn fact(deed: &Deed) -> Option<Fact> {
-    let proof = |strong: bool| Authentication {
-        amr: if strong {
-            ["pwd", "mfa"].map(str::to_owned).into()
-        } else {
-            ["pwd".to_owned()].into()
-        },
-        acr: strong.then(|| AcrValue::new("mfa")),
-    };
     Some(match *deed {
         Deed::Login {
             session: number,
@@ -223,35 +215,52 @@ fn fact(deed: &Deed) -> Option<Fact> {
         Deed::Change {
             session: number,
             kind,
-        } => {
-            let kind = match kind {
-                0 => SessionChangeKind::Ended,
-                1 => SessionChangeKind::AccountDisabled,
-                2 => SessionChangeKind::AccountEnabled,
-                3 => SessionChangeKind::MfaEnrolled,
-                4 => SessionChangeKind::StepUpMet,
-                5 => SessionChangeKind::Started,
-                _ => SessionChangeKind::CredentialChanged,
-            };
-            Fact::Session(Box::new(SessionChange {
-                session: Some(session(number)),
-                client: client(0, 1),
-                authentication: proof(true),
-                issued_at: Some(START + Span::days(400)),
-                kind,
-            }))
-        }
+        } => Fact::Session(Box::new(change(number, kind))),
         Deed::Verdict {
             session: number,
             verdict,
         } => Fact::Feedback(Feedback {
-            verdict: [Verdict::Compromised, Verdict::Safe, Verdict::Dismiss][usize::from(verdict)],
+            verdict: match verdict {
+                0 => Verdict::Compromised,
+                1 => Verdict::Safe,
+                _ => Verdict::Dismiss,
+            },
             about: About::Session(session(number)),
             by: PrincipalId::new("eve"),
             note: None,
         }),
         Deed::Operator { .. } | Deed::Wake => return None,
     })
+}
+
+fn change(number: u8, kind: u8) -> SessionChange {
+    let kind = match kind {
+        0 => SessionChangeKind::Ended,
+        1 => SessionChangeKind::AccountDisabled,
+        2 => SessionChangeKind::AccountEnabled,
+        3 => SessionChangeKind::MfaEnrolled,
+        4 => SessionChangeKind::StepUpMet,
+        5 => SessionChangeKind::Started,
+        _ => SessionChangeKind::CredentialChanged,
+    };
+    SessionChange {
+        session: Some(session(number)),
+        client: client(0, 1),
+        authentication: proof(true),
+        issued_at: Some(START + Span::days(400)),
+        kind,
+    }
+}
+
+fn proof(strong: bool) -> Authentication {
+    let mut amr: BTreeSet<String> = ["pwd".to_owned()].into();
+    if strong {
+        amr.insert("mfa".to_owned());
+    }
+    Authentication {
+        amr,
+        acr: strong.then(|| AcrValue::new("mfa")),
+    }
 }
 
 fn input(deed: &Deed, number: usize, now: Timestamp) -> Input {
