@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use caerus_engine::time::{Span, Timestamp};
 use caerus_runtime::auth::{Authenticated, Principal, Right, Tenants};
 use caerus_runtime::port::{AuditEntry, EnforcementPoint, Page};
 use caerus_runtime::refusal::Refusal;
@@ -15,6 +16,8 @@ use crate::console::{Console, PolicyShelf};
 
 const READERS: &[Right] = &[Right::Read, Right::Admin];
 const ADMINS: &[Right] = &[Right::Admin];
+/// A gateway tells of its subscribers every half minute; one not told of for so long went with its gateway.
+const SILENCE: Span = Span::seconds(120);
 /// Pages of the audit looked through for one that holds entries of the asker's tenants.
 const AUDIT_PAGES_MAX: usize = 8;
 
@@ -46,9 +49,10 @@ pub(crate) async fn enforcement_points(
 ) -> Result<Json<Listing<EnforcementPointView>>, Refusal> {
     access::demand_any_right(&principal, READERS)?;
     let points = console.parts.ledger.enforcement_points().await?;
+    let heard_since = console.now() - SILENCE;
     let entries = points
         .into_iter()
-        .filter_map(|point| shown(&principal, point))
+        .filter_map(|point| shown(&principal, point, heard_since))
         .collect();
     Ok(Json(Listing {
         entries,
@@ -58,7 +62,11 @@ pub(crate) async fn enforcement_points(
 
 /// INVARIANT (INV-10): of a point's tenants only the asker's are named. One that is for every tenant obeys the asker's
 /// too, and is shown as being for those.
-fn shown(principal: &Principal, point: EnforcementPoint) -> Option<EnforcementPointView> {
+fn shown(
+    principal: &Principal,
+    point: EnforcementPoint,
+    heard_since: Timestamp,
+) -> Option<EnforcementPointView> {
     let tenants = match &principal.tenants {
         Tenants::All => point.tenants,
         Tenants::Some(own) if point.tenants.is_empty() => own.iter().cloned().collect(),
@@ -77,7 +85,7 @@ fn shown(principal: &Principal, point: EnforcementPoint) -> Option<EnforcementPo
         tenants: tenants.iter().map(ToString::to_string).collect(),
         last_seen: point.last_seen,
         acknowledged: point.acknowledged,
-        connected: point.is_connected,
+        connected: point.is_connected && point.last_seen >= heard_since,
     })
 }
 

@@ -11,6 +11,8 @@ pub struct Limits {
     pub hello: Duration,
     /// Between two heartbeats.
     pub heartbeat: Duration,
+    /// How often the recorder is told that a subscriber is still there.
+    pub presence: Duration,
     /// How long something sent may wait for its acknowledgement, and a frame for the socket.
     pub acknowledge: Duration,
     /// Frames that may wait for their acknowledgement.
@@ -34,6 +36,7 @@ impl Default for Limits {
         Self {
             hello: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
+            presence: Duration::from_secs(30),
             acknowledge: Duration::from_secs(10),
             unacked_max: 1_024,
             queued_bytes_max: 4 * 1024 * 1024,

@@ -43,17 +43,17 @@ pub(crate) struct Subscriber {
 pub(crate) struct Report {
     pub(crate) subscriber: Arc<Subscriber>,
     pub(crate) at: Timestamp,
+    /// The latest cursor acknowledged on this stream.
+    pub(crate) acknowledged: Option<Arc<str>>,
     pub(crate) word: Word,
 }
 
 #[derive(Debug)]
 pub(crate) enum Word {
-    Connected,
+    /// It is there: said at first, and again from time to time, so that a gateway that died leaves no ghosts.
+    There,
     /// These are in force there since then.
-    InForce {
-        cursor: String,
-        acknowledged: Vec<Acknowledged>,
-    },
+    InForce(Vec<Acknowledged>),
     Left,
 }
 
@@ -116,24 +116,20 @@ fn records(reports: &[Report]) -> Vec<NewRecord> {
 }
 
 fn of_report(report: &Report) -> Vec<NewRecord> {
-    let (cursor, entries): (_, Vec<&Entry>) = match &report.word {
-        Word::Connected | Word::Left => (None, Vec::new()),
-        Word::InForce {
-            cursor,
-            acknowledged,
-        } => {
-            let entries = acknowledged.iter().flat_map(Acknowledged::entries);
-            (Some(cursor.as_str()), entries.map(AsRef::as_ref).collect())
-        }
+    let in_force: &[Acknowledged] = match &report.word {
+        Word::There | Word::Left => &[],
+        Word::InForce(acknowledged) => acknowledged,
     };
+    let entries = in_force.iter().flat_map(Acknowledged::entries);
+    let entries: Vec<&Entry> = entries.map(AsRef::as_ref).collect();
     if entries.is_empty() {
-        return vec![record(report, cursor, &[])];
+        return vec![record(report, &[])];
     }
     let parts = entries.chunks(RECEIPTS_PER_RECORD);
-    parts.map(|part| record(report, cursor, part)).collect()
+    parts.map(|part| record(report, part)).collect()
 }
 
-fn record(report: &Report, cursor: Option<&str>, entries: &[&Entry]) -> NewRecord {
+fn record(report: &Report, entries: &[&Entry]) -> NewRecord {
     let subscriber = &report.subscriber;
     let told = Told {
         v: VERSION,
@@ -142,7 +138,7 @@ fn record(report: &Report, cursor: Option<&str>, entries: &[&Entry]) -> NewRecor
         tenants: subscriber.tenants.iter().map(TenantId::as_str).collect(),
         at: report.at.0,
         is_connected: !matches!(report.word, Word::Left),
-        acknowledged: cursor,
+        acknowledged: report.acknowledged.as_deref(),
         receipts: entries
             .iter()
             .map(|entry| ReceiptLine {

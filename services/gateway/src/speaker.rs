@@ -11,7 +11,7 @@ use caerus_wire::stream::{ClientFrame, Cursor};
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::close::End;
 use crate::connection::Inbound;
@@ -42,6 +42,8 @@ pub(crate) struct Speaker<'a> {
     overflow: watch::Receiver<bool>,
     /// When the subscriber is too slow, while something waits for its acknowledgement.
     overdue_at: Option<Instant>,
+    /// The latest cursor acknowledged here.
+    acknowledged: Option<Arc<str>>,
     /// Acknowledged, and not taken by the loop that appends receipts: nothing more is read meanwhile.
     unreported: Option<Report>,
     /// What of [`Delivery::unacknowledged`] stands in the gauge.
@@ -88,6 +90,7 @@ impl<'a> Speaker<'a> {
             },
             overflow: subscription.lane.overflow(),
             overdue_at: None,
+            acknowledged: None,
             unreported: None,
             gauged: 0,
         }
@@ -96,7 +99,7 @@ impl<'a> Speaker<'a> {
     /// Speaks until the stream is over.
     pub(crate) async fn run(mut self, subscription: Subscription) -> End {
         let Subscription { start, mark, lane } = subscription;
-        self.note(Word::Connected);
+        self.note(Word::There);
         let end = match self.begin(start, mark).await {
             Ok(backlog) => self.go_on(backlog, lane).await,
             Err(end) => end,
@@ -157,8 +160,8 @@ impl<'a> Speaker<'a> {
         let principal = self.principal.clone();
         let mut credential_ended = std::pin::pin!(gateway.tokens.ended(&principal));
         let period = gateway.limits.heartbeat;
-        let mut heartbeat = interval_at(Instant::now() + period, period);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = every(period);
+        let mut presence = every(gateway.limits.presence);
         loop {
             let is_reported = self.unreported.is_none();
             let outcome = tokio::select! {
@@ -175,6 +178,10 @@ impl<'a> Speaker<'a> {
                 inbound = self.inbound.recv(), if is_reported => self.take(inbound),
                 () = at(self.overdue_at), if is_reported => Err(End::TooSlow(NOT_ACKNOWLEDGED)),
                 _ = heartbeat.tick() => self.beat().await,
+                _ = presence.tick(), if is_reported => {
+                    self.note(Word::There);
+                    Ok(())
+                }
                 next = backlog.next(&mut lane), if !self.delivery.is_full() => {
                     self.pass_on(next).await
                 }
@@ -217,10 +224,8 @@ impl<'a> Speaker<'a> {
                 self.gateway.observe_enforcement(entry, now);
             }
         }
-        self.note(Word::InForce {
-            cursor: cursor.to_text(),
-            acknowledged,
-        });
+        self.acknowledged = Some(cursor.to_text().into());
+        self.note(Word::InForce(acknowledged));
         Ok(())
     }
 
@@ -303,6 +308,7 @@ impl<'a> Speaker<'a> {
         let report = Report {
             subscriber: Arc::clone(&self.subscriber),
             at: self.gateway.clock.now(),
+            acknowledged: self.acknowledged.clone(),
             word,
         };
         match self.gateway.reports.try_send(report) {
@@ -343,6 +349,13 @@ impl Backlog {
         }
         lane.next().await.map(Next::Parcel)
     }
+}
+
+/// Ticks first after one period.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Ready at the moment; never where there is none.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caerus_console::{OPENAPI, ROUTES};
 use caerus_engine::id::TenantId;
-use caerus_engine::time::Span;
+use caerus_engine::time::{Span, Timestamp};
 use caerus_runtime::auth::Right;
 use caerus_runtime::port::{EnforcementPoint, Ledger, LedgerDecision, Receipt, SubjectStanding};
 use serde_json::{Value, json};
@@ -316,37 +316,42 @@ async fn subjects_are_told_with_what_stands_highest_and_why() {
     }
 }
 
+async fn point(world: &World, name: &str, tenants: &[&str], last_seen: Timestamp) {
+    let point = EnforcementPoint {
+        name: name.to_owned(),
+        client: "nginx-7".to_owned(),
+        tenants: tenants
+            .iter()
+            .map(|tenant| TenantId::new(*tenant))
+            .collect(),
+        last_seen,
+        acknowledged: None,
+        is_connected: true,
+    };
+    world.ledger.record_enforcement_point(&point).await.unwrap();
+}
+
 #[tokio::test]
 async fn enforcement_points_are_shown_with_the_asker_s_tenants_alone() {
     let world = World::open().await;
-    for (name, tenants) in [
-        ("shared", vec!["acme", "globex"]),
-        ("theirs", vec!["globex"]),
-        ("every", vec![]),
-    ] {
-        let point = EnforcementPoint {
-            name: name.to_owned(),
-            client: "nginx-7".to_owned(),
-            tenants: tenants.into_iter().map(TenantId::new).collect(),
-            last_seen: NOON,
-            acknowledged: None,
-            is_connected: true,
-        };
-        world.ledger.record_enforcement_point(&point).await.unwrap();
-    }
+    point(&world, "shared", &["acme", "globex"], NOON).await;
+    point(&world, "theirs", &["globex"], NOON).await;
+    point(&world, "every", &[], NOON - Span::minutes(3)).await;
     let own = world.token("nina", &["acme"], &[Right::Read]).await;
     let all = world.token("root", &[], &[Right::Admin]).await;
     let shown = |answer: Answer| -> Vec<Value> {
         let entries = answer.json()["entries"].as_array().cloned().unwrap();
-        entries
-            .iter()
-            .map(|point| json!([point["name"], point["tenants"]]))
-            .collect()
+        let row = |point: &Value| json!([point["name"], point["tenants"], point["connected"]]);
+        entries.iter().map(row).collect()
     };
     let path = "/v1/enforcement-points";
     assert_eq!(
         shown(world.get(path, &own).await),
-        [json!(["every", ["acme"]]), json!(["shared", ["acme"]])]
+        [
+            json!(["every", ["acme"], false]),
+            json!(["shared", ["acme"], true])
+        ],
+        "one that was not heard of for minutes went with its gateway"
     );
     assert_eq!(shown(world.get(path, &all).await).len(), 3);
 }

@@ -53,6 +53,10 @@ async fn an_acknowledgement_becomes_a_receipt_by_the_credential_s_name() {
     drop(client);
     let last = world.bus.receipts(4).await.pop().unwrap();
     assert_eq!(last["is_connected"], false);
+    assert!(
+        last["acknowledged"].is_string(),
+        "the last word keeps what was acknowledged"
+    );
 
     let page = world.metrics.exposition().unwrap();
     let counted = "caerus_gateway_enforcement_seconds_count 1";
@@ -158,4 +162,21 @@ async fn a_subscriber_that_does_not_read_is_closed_and_delays_nobody() {
     let page = world.metrics.exposition().unwrap();
     let counted = "caerus_gateway_closed_streams_total{code=\"4408\"} 1";
     assert!(page.contains(counted), "{page}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_says_nothing_is_told_of_from_time_to_time() {
+    let limits = Limits {
+        presence: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let world = world(limits).await;
+    let token = world.stream_token(&["acme"]);
+    let mut client = world.subscribe(&token, None).await;
+    client.snapshot().await;
+    let told = world.bus.receipts(3).await;
+    assert!(
+        told.iter().all(|one| one["is_connected"] == true),
+        "{told:?}"
+    );
 }
