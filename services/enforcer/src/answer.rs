@@ -239,5 +239,4 @@ fn whole_seconds_after(moment: Timestamp) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "answer/tests.rs"]
 mod tests;

@@ -407,5 +407,4 @@ impl Network {
 }
 
 #[cfg(test)]
-#[path = "forward/tests.rs"]
 mod tests;

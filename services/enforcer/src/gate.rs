@@ -308,5 +308,4 @@ fn request(asked: &Asked<'_>) -> Request {
 }
 
 #[cfg(test)]
-#[path = "gate/tests.rs"]
 mod tests;

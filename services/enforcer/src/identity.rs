@@ -268,5 +268,4 @@ fn only<'a>(headers: &'a HeaderMap, header: &HeaderName) -> Result<Option<&'a st
 }
 
 #[cfg(test)]
-#[path = "identity/tests.rs"]
 mod tests;

@@ -330,5 +330,4 @@ impl Demand {
 }
 
 #[cfg(test)]
-#[path = "judge/tests.rs"]
 mod tests;

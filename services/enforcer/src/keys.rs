@@ -344,5 +344,4 @@ impl Keys {
 }
 
 #[cfg(test)]
-#[path = "keys/tests.rs"]
 mod tests;

@@ -290,5 +290,4 @@ impl TenantPicture {
 }
 
 #[cfg(test)]
-#[path = "picture/tests.rs"]
 mod tests;

@@ -287,5 +287,4 @@ fn accepted(answer: &Answer, operation: &str) -> PortResult<()> {
 }
 
 #[cfg(test)]
-#[path = "report/tests.rs"]
 mod tests;

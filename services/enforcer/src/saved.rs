@@ -358,5 +358,4 @@ fn write_whole(path: &Path, decisions: &[Arc<Decision>], mark: &Mark) -> io::Res
 }
 
 #[cfg(test)]
-#[path = "saved/tests.rs"]
 mod tests;

@@ -470,5 +470,4 @@ impl Subscriber {
 }
 
 #[cfg(test)]
-#[path = "subscriber/tests.rs"]
 mod tests;

@@ -222,5 +222,4 @@ fn with_request_id(headers: &HeaderMap, mut response: Response) -> Response {
 }
 
 #[cfg(test)]
-#[path = "surface/tests.rs"]
 mod tests;

@@ -339,5 +339,4 @@ impl<'a> Claims<'a> {
 }
 
 #[cfg(test)]
-#[path = "token/tests.rs"]
 mod tests;
