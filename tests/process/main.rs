@@ -1,0 +1,6 @@
+//! The real binaries, started, asked, killed and started again: what a stranger with a machine would see.
+
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod support;
