@@ -1,0 +1,46 @@
+# What a developer types. `make` alone explains each target.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+DATA ?= ./caerus-data
+
+.PHONY: help run test lint bench pages services-up services-down
+
+help: ## Explains each target
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Builds Caerus and plays a simulated organisation under attack; data in ./caerus-data, page at http://127.0.0.1:7400
+	$(CARGO) build --locked --release -p caerus --bin caerus
+	exec ./target/release/caerus up --demo --data $(DATA)
+
+test: ## Installs what the tests need, then runs all of them: house rules, then parts, then stories and real programs
+	./deploy/scripts/install-test-deps
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --test house
+	$(CARGO) test --locked --workspace --lib --bins
+	$(CARGO) test --locked --workspace --test '*'
+	$(CARGO) test --locked --workspace --doc
+
+lint: ## Format, lints as errors, documentation without warnings, licences and bans (the last where cargo-deny is installed)
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check; \
+	else echo 'lint: cargo-deny is not installed, so that deny.toml was not checked (cargo install cargo-deny)'; fi
+
+bench: ## Measures how fast events are replayed beside merely parsing them, and what a user costs in memory
+	$(CARGO) build --locked --release -p caerus --bin caerus
+	$(CARGO) run --locked --release -p caerus-load-tests
+
+pages: ## Writes the reference pages under deploy/reference anew from the code
+	CAERUS_WRITE_PAGES=1 $(CARGO) test --locked --workspace --test house pages::
+
+services-up: ## Starts nginx with caerus-enforcer on loopback, in front of a page, beside a running `make run`
+	$(CARGO) build --locked --release -p caerus-enforcer-bin --bin caerus-enforcer
+	./deploy/scripts/services-up
+
+services-down: ## Stops what services-up started, and nothing else
+	./deploy/scripts/services-down
