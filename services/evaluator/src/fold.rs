@@ -25,8 +25,9 @@ use policies::{InForce, Policies};
 
 /// How far the event-time watermark stays behind the greatest event time.
 pub const WATERMARK_LAG: Span = Span::minutes(5);
-/// A wake that was answered by the very same wish is heard again no sooner than this.
-const WAKE_AGAIN: Span = Span::seconds(1);
+/// A wake that was answered by the very same wish is heard again no sooner than this. A step that does so is wrong, and
+/// the subject's next signal is likelier to put it right than the same wake again.
+const WAKE_AGAIN: Span = Span::hours(1);
 
 /// What a fold is made with, beside its log.
 #[derive(Clone, Debug)]

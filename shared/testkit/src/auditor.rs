@@ -31,6 +31,8 @@ pub struct Audited {
     pub wake_ups: usize,
     pub claims: usize,
     pub repeats: usize,
+    /// Wake-ups after which a wake of the subject was still due.
+    pub unanswered: usize,
 }
 
 impl Audited {
@@ -42,6 +44,7 @@ impl Audited {
         self.wake_ups += other.wake_ups;
         self.claims += other.claims;
         self.repeats += other.repeats;
+        self.unanswered += other.unanswered;
     }
 }
 
@@ -66,6 +69,7 @@ pub fn audit(
         audited.wake_ups += model.wake_ups;
         audited.claims += model.claims;
         audited.repeats += model.repeats;
+        audited.unanswered += model.unanswered;
         models.push(model);
     }
     check_evaluated_once(&models, &mut complaints);

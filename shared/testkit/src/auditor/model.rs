@@ -50,6 +50,8 @@ pub(crate) struct Model {
     pub(crate) wake_ups: usize,
     pub(crate) claims: usize,
     pub(crate) repeats: usize,
+    /// Wake-ups after which a wake is still due.
+    pub(crate) unanswered: usize,
     pub(crate) complaints: Vec<String>,
 }
 
@@ -72,6 +74,7 @@ impl Model {
             wake_ups: 0,
             claims: 0,
             repeats: 0,
+            unanswered: 0,
             complaints: Vec::new(),
         }
     }
@@ -140,6 +143,7 @@ impl Model {
             self.complain(offset, "a record changed and was not called changed");
         }
         self.note_told(input, subject, &after);
+        self.note_answer(input, &after);
         for decision in &after.decisions {
             self.check_decision(offset, subject, tenant.as_ref(), decision);
         }
@@ -204,6 +208,18 @@ impl Model {
             Some(Scored::Ignored(_)) | None => {
                 self.evaluated.insert(told);
             }
+        }
+    }
+
+    /// A wake-up answers every wake that was due by then, or it would be due again at once and for ever.
+    fn note_answer(&mut self, input: &Input, after: &Transition) {
+        let Input::WakeUp(wake_up) = input else {
+            return;
+        };
+        let is_due = |wake: Option<Timestamp>| wake.is_some_and(|at| at <= wake_up.at);
+        let is_answered = !is_due(after.wakes.watermark) && !is_due(after.wakes.clock);
+        if after.is_changed && !is_answered {
+            self.unanswered += 1;
         }
     }
 

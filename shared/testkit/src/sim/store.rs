@@ -124,12 +124,17 @@ impl SimStore {
             let operation = format!("change the records of partition {number}: {why}");
             Err(PortError::new(kind, operation))
         };
-        if !partition.is_open {
-            return refuse(PortErrorKind::Unavailable, "the store came back");
-        }
-        let is_latest = partition.now.epoch.is_none_or(|known| known <= epoch);
-        if !is_latest && self.canary != Some(Canary::NobodyFences) {
-            return refuse(PortErrorKind::Conflict, "there is a later claim");
+        match partition.now.epoch {
+            _ if self.canary == Some(Canary::NobodyFences) => {}
+            Some(known) if known > epoch => {
+                return refuse(PortErrorKind::Conflict, "there is a later claim");
+            }
+            // After it came back it knows nobody, or a former owner that opened it first: whoever wants to go on has to
+            // take up what is there now.
+            known if !partition.is_open || known != Some(epoch) => {
+                return refuse(PortErrorKind::Unavailable, "the store came back");
+            }
+            Some(_) | None => {}
         }
         Ok(act(partition))
     }
