@@ -200,8 +200,9 @@ async fn up(args: &Args, settings: &Settings, metrics: Metrics) -> Ended {
 
     spawn_evaluator(&mut tasks, settings, &ports, &metrics);
     let stop = shutdown.clone();
+    let log_kept = settings.data.log_kept;
     tasks.spawn("ingest", async move {
-        caerus_ingest::run(ingest, stop).await;
+        caerus_ingest::run(ingest, log_kept, stop).await;
         Ok::<(), std::convert::Infallible>(())
     });
     tasks.spawn("gateway", caerus_gateway::run(loops, shutdown.clone()));

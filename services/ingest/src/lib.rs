@@ -7,12 +7,14 @@ mod body;
 pub mod dead_letter;
 mod intake;
 pub mod normalise;
+pub mod retention;
 mod routes;
 pub mod sighting;
 pub mod watermark;
 
 use std::sync::Arc;
 
+use caerus_engine::time::Span;
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::port::{Bus, Clock, Geo};
 use caerus_runtime::shutdown::Shutdown;
@@ -30,13 +32,19 @@ pub struct Ports {
     pub metrics: Metrics,
 }
 
-/// The role's loops, until the shutdown: the watermark, and how long dead letters are kept.
-pub async fn run(ports: Ports, shutdown: Shutdown) {
+/// The role's loops, until the shutdown: the watermark, and how long the log and dead letters are kept.
+pub async fn run(ports: Ports, log_kept: Span, shutdown: Shutdown) {
+    let log = retention::keep(
+        Arc::clone(&ports.bus),
+        Arc::clone(&ports.clock),
+        log_kept,
+        shutdown.clone(),
+    );
     let watermark = watermark::run(
         Arc::clone(&ports.bus),
         Arc::clone(&ports.clock),
         shutdown.clone(),
     );
     let letters = dead_letter::keep(ports.bus, ports.clock, ports.metrics.ingest, shutdown);
-    tokio::join!(watermark, letters);
+    tokio::join!(watermark, letters, log);
 }

@@ -15,6 +15,8 @@ mod letters;
 mod posts;
 #[path = "ingest/refusals.rs"]
 mod refusals;
+#[path = "ingest/retention.rs"]
+mod retention;
 #[path = "ingest/stage.rs"]
 mod stage;
 #[path = "ingest/watermarks.rs"]

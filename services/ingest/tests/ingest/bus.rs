@@ -1,7 +1,7 @@
 //! A bus in memory whose appends can fail or wait, and a clock that is set.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -20,6 +20,8 @@ pub(crate) struct TestBus {
     shelves: Mutex<BTreeMap<(Topic, u32), Vec<BusRecord>>>,
     trimmed: Mutex<BTreeMap<(Topic, u32), u64>>,
     pub(crate) is_down: AtomicBool,
+    /// What every partition's owner says it has evaluated.
+    pub(crate) completed: AtomicU64,
     /// Each append takes one; none left: it waits.
     pub(crate) gate: Semaphore,
     pub(crate) appends: Mutex<Vec<usize>>,
@@ -31,6 +33,7 @@ impl TestBus {
             shelves: Mutex::default(),
             trimmed: Mutex::default(),
             is_down: AtomicBool::new(false),
+            completed: AtomicU64::new(0),
             gate: Semaphore::new(1 << 20),
             appends: Mutex::default(),
         })
@@ -93,7 +96,7 @@ impl Bus for TestBus {
     }
 
     async fn completed(&self, _: u32) -> PortResult<u64> {
-        Ok(0)
+        Ok(self.completed.load(Ordering::SeqCst))
     }
 
     async fn read(
