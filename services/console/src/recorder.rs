@@ -225,7 +225,22 @@ impl Recorder {
         if let Some(place) = self.places.get_mut(index) {
             place.next = batch.next;
         }
+        self.let_go(place, batch.next).await;
         Ok(batch.records.len())
+    }
+
+    /// Receipts are for the recorder alone: what is in the ledger leaves the topic.
+    async fn let_go(&self, place: Place, before: u64) {
+        if place.topic != Topic::Receipts {
+            return;
+        }
+        let bus = &self.parts.bus;
+        if let Err(failure) = bus.trim(place.topic, place.partition, before).await {
+            warn!(
+                error = chain(&failure),
+                "recorded receipts stay in their topic"
+            );
+        }
     }
 
     async fn tell_lag(&mut self) -> Result<(), RetryError> {

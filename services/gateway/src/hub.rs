@@ -7,6 +7,7 @@ use axum::extract::ws::Utf8Bytes;
 use caerus_engine::number::float;
 use caerus_engine::time::Timestamp;
 use caerus_runtime::metric::Metrics;
+use caerus_runtime::metric::label::Invariant;
 use caerus_runtime::port::{Bus, BusRecord, Clock, PortResult, ReadLimit, Topic};
 use caerus_runtime::shutdown::Shutdown;
 use caerus_runtime::tasks::chain;
@@ -21,7 +22,7 @@ use crate::frame;
 use crate::gateway::GatewayParts;
 use crate::lane::{LaneReceiver, LaneSender, Weighed, lane};
 use crate::limits::Limits;
-use crate::picture::{Change, Entry, Picture};
+use crate::picture::{Change, Entry, Picture, Unreadable};
 use crate::progress::Horizon;
 
 /// Requests that wait for the loop.
@@ -273,6 +274,10 @@ impl Hub {
             Ok(Change::Removed | Change::Nothing) => {}
             Err(failure) => {
                 error!(error = chain(&failure), "decision left out of the picture");
+                if matches!(failure, Unreadable::Key { .. }) {
+                    let violations = &self.metrics.gateway.invariant_violations;
+                    violations.of(&Invariant::Inv10).inc();
+                }
             }
         }
     }

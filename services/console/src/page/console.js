@@ -180,6 +180,7 @@ async function turn() {
     await show();
     if (mine !== round) return;
     $("enter").hidden = true;
+    $("problem").textContent = "";
     $("board").hidden = false;
     $("leave").hidden = false;
     $("state").textContent = `as of ${new Date().toLocaleTimeString()}`;

@@ -18,6 +18,8 @@ pub(crate) const PARTITIONS: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct MemoryBus {
     records: Mutex<BTreeMap<(Topic, u32), Vec<BusRecord>>>,
+    /// Up to where records were let go.
+    starts: Mutex<BTreeMap<(Topic, u32), u64>>,
     appended: BTreeMap<Topic, watch::Sender<u64>>,
 }
 
@@ -25,6 +27,7 @@ impl MemoryBus {
     pub(crate) fn empty() -> Arc<Self> {
         Arc::new(Self {
             records: Mutex::default(),
+            starts: Mutex::default(),
             appended: Topic::ALL
                 .map(|topic| (topic, watch::Sender::new(0)))
                 .into(),
@@ -97,8 +100,9 @@ impl Bus for MemoryBus {
         Ok(BusBatch { records, next })
     }
 
-    async fn start(&self, _: Topic, _: u32) -> PortResult<u64> {
-        Ok(0)
+    async fn start(&self, topic: Topic, partition: u32) -> PortResult<u64> {
+        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(starts.get(&(topic, partition)).copied().unwrap_or(0))
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> PortResult<u64> {
@@ -109,8 +113,10 @@ impl Bus for MemoryBus {
         self.appended[&topic].subscribe()
     }
 
-    async fn trim(&self, _: Topic, _: u32, _: u64) -> PortResult<()> {
-        refuse("trim")
+    async fn trim(&self, topic: Topic, partition: u32, before: u64) -> PortResult<()> {
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        starts.insert((topic, partition), before);
+        Ok(())
     }
 }
 

@@ -102,6 +102,11 @@ async fn what_was_decided_and_acknowledged_is_kept_once() {
     say(&world, word(NOON + Span::seconds(2), true, &[&ids[0]])).await;
     say(&world, word(NOON + Span::seconds(3), false, &[])).await;
     record(&world).await;
+    let mut starts = Vec::new();
+    for topic in [Topic::Receipts, Topic::Decisions] {
+        starts.push(world.bus.start(topic, 0).await.unwrap());
+    }
+    assert_eq!(starts, [4, 0], "recorded receipts leave, decisions stay");
 
     let tables = world.ledger.tables();
     assert!(ids.iter().all(|id| tables.decisions.contains_key(id)));

@@ -377,3 +377,24 @@ async fn every_route_turns_strangers_and_wrong_rights_away() {
         assert_eq!(status, 403, "{route:?}: {body}");
     }
 }
+
+#[tokio::test]
+async fn a_decision_under_another_tenant_s_key_is_left_out_and_counted() {
+    let world = World::open().await;
+    let theirs = revoke("globex", "alice");
+    world
+        .put(
+            theirs.partition(),
+            revoke("acme", "alice").build().key(),
+            theirs.build().to_json().into_bytes(),
+        )
+        .await;
+    let token = world.stream_token(&[]);
+    assert_eq!(
+        world.subscribe(&token, None).await.snapshot().await,
+        (Vec::new(), 1)
+    );
+    let page = world.metrics.exposition().unwrap();
+    let counted = "caerus_gateway_invariant_violations_total{invariant=\"INV-10\"} 1";
+    assert!(page.contains(counted), "{page}");
+}

@@ -275,7 +275,7 @@ impl World {
         self.put(what.partition(), key, Vec::new()).await;
     }
 
-    async fn put(&self, partition: u32, key: String, value: Vec<u8>) {
+    pub(crate) async fn put(&self, partition: u32, key: String, value: Vec<u8>) {
         let record = NewRecord {
             topic: Topic::Decisions,
             partition,
