@@ -8,7 +8,8 @@ use caerus_wire::stream::{CloseCode, Filter};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::support::{Client, MemoryBus, World, revoke};
+use crate::bus::MemoryBus;
+use crate::support::{Client, World, revoke};
 
 async fn check(client: &mut Client, code: CloseCode) {
     let told = client.end().await;

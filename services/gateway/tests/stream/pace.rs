@@ -6,7 +6,8 @@ use caerus_gateway::limits::Limits;
 use caerus_wire::stream::{CloseCode, ServerFrame};
 use serde_json::json;
 
-use crate::support::{Decided, MemoryBus, NOON, Told, World, revoke};
+use crate::bus::MemoryBus;
+use crate::support::{Decided, NOON, Told, World, revoke};
 
 async fn world(limits: Limits) -> World {
     World::with(limits, MemoryBus::of_log(7)).await

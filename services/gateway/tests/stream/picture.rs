@@ -8,7 +8,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Decided, MemoryBus, NOON, World, revoke};
+use crate::bus::MemoryBus;
+use crate::support::{Client, Decided, NOON, World, revoke};
 
 fn names(names: &[&str]) -> std::collections::BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
