@@ -19,6 +19,8 @@ use caerus_wire::entry::Entry;
 
 /// Seeds of each of the tests below; together the two thousand that every `make test` runs.
 const SEEDS_EACH: u64 = 500;
+/// One seed in so many is also replayed by the evaluator itself.
+const REPLAY_EACH: u64 = 4;
 /// A canary has to be noticed within as many seeds.
 const CANARY_SEEDS: u64 = 60;
 /// Where one seed is to be run alone.
@@ -162,7 +164,10 @@ fn check(seeds: Range<u64>) {
             Ok(passed) => passed,
             Err(failed) => panic!("{failed}"),
         };
-        if let Err(complaint) = check_replay(&passed) {
+        // The auditor has folded every log already; this is the evaluator's own word on some of them.
+        if seed % REPLAY_EACH == 0
+            && let Err(complaint) = check_replay(&passed)
+        {
             panic!("seed {seed}: {complaint}; {SEED_VARIABLE}={seed} repeats it");
         }
         total.add(passed.audited);

@@ -79,7 +79,7 @@ impl Plan {
         let rate = |rates: [u32; 3]| dice.pick(&rates).copied().unwrap_or(0);
         Self {
             partitions: u32::try_from(dice.within(1..4)).unwrap_or(1),
-            turns: dice.within(20..60),
+            turns: dice.within(12..40),
             pace_ms_max: dice.within(20..1_500),
             kills: rate([0, 30, 150]),
             rivals: rate([0, 20, 100]),
@@ -87,7 +87,7 @@ impl Plan {
             flushes: rate([0, 0, 30]),
             jumps: rate([0, 20, 60]),
             revisions: rate([0, 20, 60]),
-            silences: rate([0, 20, 60]),
+            silences: rate([0, 20, 50]),
         }
     }
 }
