@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::{Ended, Failure, USAGE, tell};
 use crate::{
-    config_command, export, formats, migrate, policy_command, replay, simulate, up, version,
+    config_command, explain, export, formats, migrate, operate, policy_command, replay, send,
+    simulate, subscribe, token_command, up, version, who,
 };
 
 /// Continuous access evaluation: events in, risk scored and explained, policy decided, every proxy told.
@@ -29,6 +30,25 @@ enum Command {
     Up(up::Args),
     /// Evaluates events from files, offline and deterministic: decisions on stdout, a summary on stderr
     Replay(replay::Args),
+    /// Sends events from files to a running Caerus
+    Send(send::Args),
+    /// Shows decisions as they are made: an enforcement point on the terminal
+    Subscribe(subscribe::Args),
+    /// Refuses a user, a session, a device or a workload from now on
+    Revoke(operate::Args),
+    /// Demands a stronger sign-in
+    StepUp(operate::StepUpArgs),
+    /// Keeps somebody from what is sensitive, or from some apps
+    Restrict(operate::RestrictArgs),
+    /// Lifts what is in force
+    Clear(operate::Args),
+    /// Says why a decision was made, and where it is in force
+    Explain(explain::Args),
+    /// Says how a user and their sessions stand, and what is in force against them
+    Who(who::Args),
+    /// Makes, lists and revokes credentials
+    #[command(subcommand)]
+    Token(token_command::Command),
     /// Writes the log as it was evaluated, for `replay`
     Export(export::Args),
     /// Lists the forms of events that are read
@@ -58,6 +78,15 @@ pub(crate) fn run() -> Ended {
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Subscribe(args) => subscribe::run(&args),
+        Command::Revoke(args) => operate::revoke(&args),
+        Command::StepUp(args) => operate::step_up(&args),
+        Command::Restrict(args) => operate::restrict(&args),
+        Command::Clear(args) => operate::clear(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Who(args) => who::run(&args),
+        Command::Token(command) => token_command::run(&command),
         Command::Export(args) => export::run(&args),
         Command::Formats => formats::list(),
         Command::Normalize(args) => formats::normalize(&args),

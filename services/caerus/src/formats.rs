@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::exit::{BAD_INPUT, Ended, Failure, tell};
 use crate::input::{Lines, Next, check_exist};
-use crate::terminal;
+use crate::terminal::{self, Layout};
 
 const OUTPUT_BYTES: usize = 1 << 18;
 
@@ -53,7 +53,11 @@ pub(crate) struct NormalizeArgs {
 pub(crate) fn list() -> Ended {
     let row = |format: &Format| vec![format.name().to_owned(), format.words().to_owned()];
     let rows = Format::value_variants().iter().map(row).collect();
-    terminal::print(&terminal::table(&["FORMAT", "WHAT IT IS"], rows))
+    terminal::print(&terminal::table(
+        &["FORMAT", "WHAT IT IS"],
+        rows,
+        Layout::of_stdout(),
+    ))
 }
 
 /// Writes each event in the native form, members in the contract's order; what is no event is told with its place.

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 
@@ -24,16 +26,46 @@ pub(crate) enum Next<'a> {
     TooLong,
 }
 
+/// Bytes read so far, over several files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken(Arc<AtomicU64>);
+
+impl Taken {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Counted {
+    source: Box<dyn Read>,
+    taken: Taken,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
+        self.taken.0.fetch_add(bytes, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 impl Lines {
     /// Opens a file by its content's form: gzip and zstd are told by their first bytes.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        Self::open_counted(path, Taken::default())
+    }
+
+    /// The same, adding up in `taken` what was read of the file as it lies there.
+    pub(crate) fn open_counted(path: &Path, taken: Taken) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let source: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).with_context(|| format!("could not open `{name}`"))?)
         };
-        let mut buffered = BufReader::with_capacity(BUFFER_BYTES, source);
+        let counted = Counted { source, taken };
+        let mut buffered = BufReader::with_capacity(BUFFER_BYTES, counted);
         let head = buffered
             .fill_buf()
             .with_context(|| format!("could not read `{name}`"))?;

@@ -1,21 +1,29 @@
 //! `caerus`: reads the command line, hands over, and ends with the exit code the contract names.
 
+mod ask;
 mod cli;
 mod client;
 mod config_command;
 mod duration;
 mod exit;
+mod explain;
 mod export;
 mod formats;
 mod input;
 mod migrate;
+mod operate;
 mod policy_command;
 mod replay;
 mod run;
+mod send;
+mod show;
 mod simulate;
+mod subscribe;
 mod terminal;
+mod token_command;
 mod up;
 mod version;
+mod who;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::exit::Ended;
 
+/// Between two columns of a plain table. *Units*: characters.
+const PLAIN_GAP: u16 = 2;
+
 /// Whether what is written may be coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paint {
@@ -61,6 +64,25 @@ impl Paint {
     }
 }
 
+/// How tables are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Ruled and wrapped to the terminal's width.
+    Ruled,
+    /// Aligned by blanks, a row a line: for pipes.
+    Plain,
+}
+
+impl Layout {
+    pub(crate) fn of_stdout() -> Self {
+        if io::stdout().is_terminal() {
+            Self::Ruled
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// Text from outside without what a terminal would obey.
 pub(crate) fn printable(text: &str) -> String {
     let safe = |character: char| {
@@ -73,20 +95,26 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(safe).collect()
 }
 
-/// Rows under a header: ruled and wrapped to the width where somebody looks, else aligned by blanks, a row a line.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// Rows under a header.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, layout: Layout) -> String {
     let mut table = Table::new();
-    if io::stdout().is_terminal() {
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
-        table.force_no_tty();
-        table.load_style(presets::NOTHING);
-    }
     table.set_header(header.to_vec());
     for row in rows {
         let cells = row.iter().map(|cell| printable(cell));
         table.add_row(cells.collect::<Vec<_>>());
+    }
+    match layout {
+        Layout::Ruled => {
+            table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        Layout::Plain => {
+            table.force_no_tty();
+            table.load_style(presets::NOTHING);
+            for column in table.column_iter_mut() {
+                column.set_padding((0, PLAIN_GAP));
+            }
+        }
     }
     let mut text = String::new();
     for line in table.lines() {
@@ -131,6 +159,15 @@ mod tests {
         assert_eq!(
             Paint::Colour.tone(Tone::Alarm, "REVOKE"),
             "\u{1b}[1;31mREVOKE\u{1b}[0m"
+        );
+    }
+
+    #[test]
+    fn a_plain_table_is_a_row_a_line_without_rules() {
+        let rows = vec![vec!["a".to_owned(), "bb\nb".to_owned()]];
+        assert_eq!(
+            table(&["ONE", "TWO"], rows, Layout::Plain),
+            "ONE  TWO\na    bb\u{fffd}b\n"
         );
     }
 
