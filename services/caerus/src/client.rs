@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use caerus_runtime::config::Environment;
+use caerus_runtime::http::tls::provide_crypto;
 use caerus_runtime::secret::Secret;
 use caerus_wire::problem::Problem;
 use clap::Parser;
@@ -102,6 +103,7 @@ impl Client {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             bail!("`{url}` is no URL of Caerus (expected http://… or https://…)");
         }
+        provide_crypto();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)

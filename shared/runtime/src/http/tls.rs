@@ -40,6 +40,12 @@ pub enum TlsError {
     },
 }
 
+/// Makes ring the process's cryptography, for clients that take what is installed. May be called again.
+pub fn provide_crypto() {
+    // Refused when one is installed already, which is all that is wanted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 impl TlsFiles {
     /// Reads both files. TLS 1.2 and 1.3, HTTP/1.1.
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {

@@ -24,6 +24,7 @@ pub(super) fn provider(
     dropped: &Counter,
     runtime: Handle,
 ) -> Result<SdkTracerProvider, ExporterBuildError> {
+    crate::http::tls::provide_crypto();
     let header =
         |secret: &crate::secret::Secret| (AUTHORIZATION.to_string(), secret.expose().to_owned());
     let headers: HashMap<String, String> = otlp.authorization.iter().map(header).collect();
