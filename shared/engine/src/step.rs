@@ -3,6 +3,7 @@
 mod accesses;
 mod device;
 pub(crate) mod door;
+mod exhibits;
 mod judge;
 mod lessons;
 mod logins;

@@ -1,6 +1,6 @@
 //! What happens to a device: reports, alerts, verdicts; and what its users are told of it.
 
-use super::judge::{basis, dismissed};
+use super::exhibits::{basis, dismissed};
 use super::moment::{Moment, Outcome, admit};
 use super::{Derived, Surroundings, verdicts};
 use crate::decide::desk::{Desk, Grounds, Judgement, Latitude};

@@ -1,7 +1,7 @@
 //! What happens to a workload: a service calling services, weighed like one long session without a login.
 
 use super::device::{Plain, settle_plain};
-use super::judge::{basis, dismissed};
+use super::exhibits::{basis, dismissed};
 use super::moment::{Moment, Outcome, admit};
 use super::{Surroundings, accesses, verdicts};
 use crate::decide::desk::{Desk, Grounds, Latitude};

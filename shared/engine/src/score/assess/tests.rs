@@ -1,6 +1,7 @@
 //! The worked rows of the model, on bare evidence; the same rows run through `replay` in the `tests` room.
 
 use super::*;
+use crate::evidence::Family;
 use crate::evidence::{BindingChange, CheckState, Told};
 use crate::id::CountryCode;
 use crate::signal::PostureCheck;
