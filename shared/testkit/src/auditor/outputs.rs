@@ -12,9 +12,6 @@ use caerus_wire::progress::Progress;
 use super::model::{Expected, Model};
 use super::{Audited, History};
 
-/// Where each expected output of one partition was first written.
-type Places = BTreeMap<usize, u64>;
-
 pub(crate) fn check(
     models: &[Model],
     history: &History,
@@ -23,41 +20,46 @@ pub(crate) fn check(
 ) {
     check_derived_is_caused(models, history, complaints);
     for model in models {
-        let mut places = Places::new();
+        let mut tracing = Tracing {
+            number: model.number,
+            places: Places::new(),
+            complaints,
+        };
         for topic in [Topic::Decisions, Topic::Shadow] {
-            let written = history.get(&(topic, model.number));
-            let written = written.map_or(&[][..], Vec::as_slice);
+            let written = written(history, topic, model.number);
             let wanted = wanted(model, topic, model.number);
-            let len = in_order(
-                model.number,
-                topic,
-                &wanted,
-                written,
-                &mut places,
-                complaints,
-            );
+            let len = tracing.in_order(topic, &wanted, written);
             match topic {
                 Topic::Decisions => audited.decisions += len,
                 _ => audited.shadows += len,
             }
-            check_newest(model.number, topic, written, complaints);
+            check_newest(model.number, topic, written, tracing.complaints);
         }
         for partition in 0..u32::try_from(models.len()).unwrap_or(0) {
-            let written = history.get(&(Topic::Signals, partition));
-            let written = written.map_or(&[][..], Vec::as_slice);
+            let written = written(history, Topic::Signals, partition);
             let wanted = wanted(model, Topic::Signals, partition);
             audited.derived += wanted.len();
-            in_log(
-                model.number,
-                partition,
-                &wanted,
-                written,
-                &mut places,
-                complaints,
-            );
+            tracing.in_log(partition, &wanted, written);
         }
+        let places = tracing.places;
         check_reports(model, history, &places, complaints);
     }
+}
+
+fn written(history: &History, topic: Topic, partition: u32) -> &[BusRecord] {
+    history
+        .get(&(topic, partition))
+        .map_or(&[][..], Vec::as_slice)
+}
+
+/// Where each expected output of one partition was first written.
+type Places = BTreeMap<usize, u64>;
+
+/// The outputs of one partition, found again one by one.
+struct Tracing<'a> {
+    number: u32,
+    places: Places,
+    complaints: &'a mut Vec<String>,
 }
 
 type Wanted<'a> = Vec<(usize, &'a Expected)>;
@@ -68,48 +70,75 @@ fn wanted(model: &Model, topic: Topic, partition: u32) -> Wanted<'_> {
         .collect()
 }
 
-/// INV-5: what was published equals a plain fold of the log, byte for byte but for the live members; what was said
-/// before may be said again, and expired decisions may leave.
-fn in_order(
-    number: u32,
-    topic: Topic,
-    wanted: &[(usize, &Expected)],
-    written: &[BusRecord],
-    places: &mut Places,
-    complaints: &mut Vec<String>,
-) -> usize {
-    let mut next = 0;
-    for record in written.iter().filter(|record| !record.value.is_empty()) {
-        let value = match PublicDecision::parse(&record.value) {
-            Ok(decision) => decision.without_live_members().to_json().into_bytes(),
-            Err(error) => {
-                complaints.push(format!("partition {number} {}: {error}", topic.name()));
-                continue;
+impl Tracing<'_> {
+    /// INV-5: what was published equals a plain fold of the log, byte for byte but for the live members; what was said
+    /// before may be said again, and expired decisions may leave.
+    fn in_order(
+        &mut self,
+        topic: Topic,
+        wanted: &[(usize, &Expected)],
+        written: &[BusRecord],
+    ) -> usize {
+        let number = self.number;
+        let mut next = 0;
+        for record in written.iter().filter(|record| !record.value.is_empty()) {
+            let value = match PublicDecision::parse(&record.value) {
+                Ok(decision) => decision.without_live_members().to_json().into_bytes(),
+                Err(error) => {
+                    self.complaints
+                        .push(format!("partition {number} {}: {error}", topic.name()));
+                    continue;
+                }
+            };
+            let is = |(_, output): &&(usize, &Expected)| {
+                output.value == value && output.key == record.key
+            };
+            if let Some((index, _)) = wanted.get(next).filter(|output| is(output)) {
+                self.places.insert(*index, record.offset);
+                next += 1;
+            } else if !wanted.iter().take(next).any(|output| is(&output)) {
+                self.complaints.push(format!(
+                    "INV-5: partition {number} {} offset {}: not what the log gives: {}",
+                    topic.name(),
+                    record.offset,
+                    String::from_utf8_lossy(&value)
+                ));
             }
-        };
-        let is =
-            |(_, output): &&(usize, &Expected)| output.value == value && output.key == record.key;
-        if let Some((index, _)) = wanted.get(next).filter(|output| is(output)) {
-            places.insert(*index, record.offset);
-            next += 1;
-        } else if !wanted.iter().take(next).any(|output| is(&output)) {
-            complaints.push(format!(
-                "INV-5: partition {number} {} offset {}: not what the log gives: {}",
+        }
+        for (_, missing) in wanted.iter().skip(next) {
+            self.complaints.push(format!(
+                "INV-5: partition {number} {}: caused by {} and never published: {}",
                 topic.name(),
-                record.offset,
-                String::from_utf8_lossy(&value)
+                missing.cause,
+                String::from_utf8_lossy(&missing.value)
             ));
         }
+        next
     }
-    for (_, missing) in wanted.iter().skip(next) {
-        complaints.push(format!(
-            "INV-5: partition {number} {}: caused by {} and never published: {}",
-            topic.name(),
-            missing.cause,
-            String::from_utf8_lossy(&missing.value)
-        ));
+
+    /// What was derived stands in the log it belongs to, in the order in which it was derived.
+    fn in_log(&mut self, partition: u32, wanted: &[(usize, &Expected)], written: &[BusRecord]) {
+        let number = self.number;
+        let mut first: BTreeMap<&[u8], Vec<u64>> = BTreeMap::new();
+        for record in written {
+            first.entry(&record.value).or_default().push(record.offset);
+        }
+        let mut after = None;
+        for (index, output) in wanted {
+            let offsets = first.get(output.value.as_slice());
+            let mut offsets = offsets.into_iter().flatten();
+            match offsets.find(|offset| after.is_none_or(|after| **offset > after)) {
+            Some(offset) => {
+                self.places.insert(*index, *offset);
+                after = Some(*offset);
+            }
+            None => self.complaints.push(format!(
+                "partition {number} offset {}: what it derived is not, in order, in the log of {partition}",
+                output.cause
+            )),
+        }
+        }
     }
-    next
 }
 
 /// INV-2, INV-4: the last word on a target, which is all that a late subscriber reads, is that of its highest generation.
@@ -133,36 +162,6 @@ fn check_newest(number: u32, topic: Topic, written: &[BusRecord], complaints: &m
                 String::from_utf8_lossy(key),
                 highest.get(key)
             ));
-        }
-    }
-}
-
-/// What was derived stands in the log it belongs to, in the order in which it was derived.
-fn in_log(
-    number: u32,
-    partition: u32,
-    wanted: &[(usize, &Expected)],
-    written: &[BusRecord],
-    places: &mut Places,
-    complaints: &mut Vec<String>,
-) {
-    let mut first: BTreeMap<&[u8], Vec<u64>> = BTreeMap::new();
-    for record in written {
-        first.entry(&record.value).or_default().push(record.offset);
-    }
-    let mut after = None;
-    for (index, output) in wanted {
-        let offsets = first.get(output.value.as_slice());
-        let mut offsets = offsets.into_iter().flatten();
-        match offsets.find(|offset| after.is_none_or(|after| **offset > after)) {
-            Some(offset) => {
-                places.insert(*index, *offset);
-                after = Some(*offset);
-            }
-            None => complaints.push(format!(
-                "partition {number} offset {}: what it derived is not, in order, in the log of {partition}",
-                output.cause
-            )),
         }
     }
 }
