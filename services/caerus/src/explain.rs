@@ -99,8 +99,6 @@ fn text(decision: &PublicDecision, receipts: &[ReceiptView], paint: Paint) -> St
     text
 }
 
-// ---------------------------------------------------------------- facts
-
 fn facts(decision: &PublicDecision, paint: Paint) -> String {
     let mut facts = vec![
         ("id", decision.id.clone()),
@@ -198,8 +196,6 @@ fn latency(decision: &PublicDecision) -> Option<String> {
     ))
 }
 
-// ---------------------------------------------------------------- arithmetic
-
 /// The lines, their sum, and what the sum comes to.
 fn arithmetic(decision: &PublicDecision, paint: Paint) -> String {
     let lines = &decision.contributions;
@@ -265,8 +261,6 @@ fn comes_to(decision: &PublicDecision, raw: Points) -> String {
         _ => format!("score {score}"),
     }
 }
-
-// ---------------------------------------------------------------- receipts
 
 fn in_force(decision: &PublicDecision, receipts: &[ReceiptView]) -> String {
     let mut text = String::new();
