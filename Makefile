@@ -13,8 +13,8 @@ help: ## Explains each target
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Builds Caerus and plays a simulated organisation under attack; data in ./caerus-data, page at http://127.0.0.1:7400
-	$(CARGO) build --locked --release -p caerus --bin caerus
-	exec ./target/release/caerus up --demo --data $(DATA)
+	$(CARGO) build --locked --profile quick -p caerus --bin caerus
+	exec ./target/quick/caerus up --demo --data $(DATA)
 
 test: ## Installs what the tests need, then runs all of them: house rules, then parts, then stories and real programs
 	./deploy/scripts/install-test-deps
@@ -39,7 +39,7 @@ pages: ## Writes the reference pages under deploy/reference anew from the code
 	CAERUS_WRITE_PAGES=1 $(CARGO) test --locked --workspace --test house pages::
 
 services-up: ## Starts nginx with caerus-enforcer on loopback, in front of a page, beside a running `make run`
-	$(CARGO) build --locked --release -p caerus-enforcer-bin --bin caerus-enforcer
+	$(CARGO) build --locked --profile quick -p caerus-enforcer-bin --bin caerus-enforcer
 	./deploy/scripts/services-up
 
 services-down: ## Stops what services-up started, and nothing else

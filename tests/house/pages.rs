@@ -176,7 +176,7 @@ fn command_lines(program: &str) -> Vec<(&'static str, Vec<&'static str>)> {
         for line in code(text) {
             let line = line
                 .trim_start_matches("$ ")
-                .trim_start_matches("./target/release/");
+                .trim_start_matches("./target/quick/");
             for part in line.split(['|', ';']) {
                 let words: Vec<&str> = part.split_whitespace().collect();
                 if words.first() == Some(&program) && words.len() > 1 {
