@@ -1,4 +1,4 @@
-//! The judge: signals in, decisions out, through one door, [`step`].
+//! The judge: signals in, decisions out, through one door, [`step()`].
 //!
 //! Pure: no clock, no randomness, no async, no files, no threads, no serde, no hash-map order. Same arguments, same
 //! result, byte for byte. Modules import only to the left:
