@@ -1,7 +1,7 @@
 //! `GET /v1/subjects` and `GET /v1/sessions`: how somebody stands, and why. Knows no bus.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -29,8 +29,21 @@ pub(crate) struct SubjectQuery {
     tenant: Option<String>,
     kind: Option<String>,
     name: Option<String>,
+    order: Option<Order>,
     after: Option<String>,
 }
+
+/// How subjects are listed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    Name,
+    /// The highest first, without pages.
+    Risk,
+}
+
+/// Rows looked at for the riskiest subjects; one subject may have several.
+const RISKIEST_ROWS_MAX: u32 = 500;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +82,16 @@ pub(crate) async fn list(
     }
     let after = query.after.as_deref();
     let ledger = &console.parts.ledger;
+    if matches!(query.order, Some(Order::Risk)) {
+        let mut rows = ledger.riskiest(&tenant, kind, RISKIEST_ROWS_MAX).await?;
+        let mut named = BTreeSet::new();
+        rows.retain(|row| named.insert(row.name.clone()));
+        let entries = views(rows)?;
+        return Ok(Json(Listing {
+            entries,
+            next: None,
+        }));
+    }
     let page = ledger
         .standings(&tenant, kind, None, after)
         .await

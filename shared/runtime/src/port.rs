@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caerus_engine::id::{SubjectHash, TenantId};
 use caerus_engine::step::Wakes;
-use caerus_engine::time::Timestamp;
+use caerus_engine::time::{Span, Timestamp};
 use tokio::sync::watch;
 
 /// Why a port could not do something; `kind` alone decides whether to try again.
@@ -371,6 +371,9 @@ pub struct SubjectStanding {
     pub json: String,
 }
 
+/// How long a session's standing is kept after its last assessment.
+pub const SESSION_STANDING_KEPT: Span = Span::days(8);
+
 /// A credential as stored: hashed, never the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredToken {
@@ -392,6 +395,7 @@ pub struct StoredToken {
 pub trait Ledger: Send + Sync + std::fmt::Debug {
     async fn record_decisions(&self, decisions: &[LedgerDecision]) -> PortResult<()>;
     async fn record_receipts(&self, receipts: &[Receipt]) -> PortResult<()>;
+    /// Sessions not assessed for [`SESSION_STANDING_KEPT`] before the newest given are let go.
     async fn record_standings(&self, standings: &[SubjectStanding]) -> PortResult<()>;
     async fn record_enforcement_point(&self, point: &EnforcementPoint) -> PortResult<()>;
     async fn record_audit(&self, entry: &AuditEntry) -> PortResult<()>;
@@ -410,6 +414,13 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
         name: Option<&str>,
         after: Option<&str>,
     ) -> PortResult<Page<SubjectStanding>>;
+    /// The highest scores first, of equals the latest; at most `limit`.
+    async fn riskiest(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        limit: u32,
+    ) -> PortResult<Vec<SubjectStanding>>;
     async fn enforcement_points(&self) -> PortResult<Vec<EnforcementPoint>>;
     async fn audit(&self, after: Option<&str>, limit: u32) -> PortResult<Page<AuditEntry>>;
 

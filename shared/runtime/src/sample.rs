@@ -93,6 +93,9 @@ impl Ledger for TokenLedger {
     ) -> PortResult<Page<SubjectStanding>> {
         refuse("list standings")
     }
+    async fn riskiest(&self, _: &TenantId, _: &str, _: u32) -> PortResult<Vec<SubjectStanding>> {
+        refuse("list the riskiest")
+    }
     async fn enforcement_points(&self) -> PortResult<Vec<EnforcementPoint>> {
         refuse("list enforcement points")
     }

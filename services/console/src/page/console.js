@@ -150,8 +150,8 @@ async function show() {
     return { entries: body.entries.filter((one) => one.expires_at > now && one.mode === "enforce") };
   };
   const [users, devices, force, points] = await Promise.all([
-    pages(`/v1/subjects?kind=user${tenant}`),
-    pages(`/v1/subjects?kind=device${tenant}`),
+    pages(`/v1/subjects?kind=user&order=risk${tenant}`),
+    pages(`/v1/subjects?kind=device&order=risk${tenant}`),
     optional(`/v1/decisions?active=true${tenant}`, recent),
     optional("/v1/enforcement-points", () => ({ entries: [] })),
   ]);

@@ -185,6 +185,18 @@ impl Ledger for MemoryLedger {
         page(found, after, 100)
     }
 
+    async fn riskiest(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        limit: u32,
+    ) -> PortResult<Vec<SubjectStanding>> {
+        let mut found = self.standings(tenant, kind, None, None).await?.entries;
+        found.sort_by_key(|one| std::cmp::Reverse((one.score, one.at)));
+        found.truncate(usize::try_from(limit).unwrap());
+        Ok(found)
+    }
+
     async fn enforcement_points(&self) -> PortResult<Vec<EnforcementPoint>> {
         Ok(self.tables().points.values().cloned().collect())
     }

@@ -8,7 +8,7 @@ use caerus_engine::id::TenantId;
 use caerus_engine::time::Timestamp;
 use caerus_runtime::port::{
     AuditEntry, DecisionQuery, EnforcementPoint, Ledger, LedgerDecision, Page, PortError,
-    PortErrorKind, PortResult, Receipt, StoredToken, SubjectStanding, Topic,
+    PortErrorKind, PortResult, Receipt, SESSION_STANDING_KEPT, StoredToken, SubjectStanding, Topic,
 };
 
 /// Entries of one page at most, whatever is asked for.
@@ -163,6 +163,12 @@ impl Ledger for MemoryLedger {
                 *held = standing.clone();
             }
         }
+        if let Some(newest) = standings.iter().map(|standing| standing.at).max() {
+            let oldest = newest - SESSION_STANDING_KEPT;
+            state
+                .standings
+                .retain(|_, held| held.session.is_none() || held.at >= oldest);
+        }
         Ok(())
     }
 
@@ -238,6 +244,23 @@ impl Ledger for MemoryLedger {
             let session = held.session.as_deref().unwrap_or_default();
             format!("{}\u{1f}{session}", held.name)
         })
+    }
+
+    async fn riskiest(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        limit: u32,
+    ) -> PortResult<Vec<SubjectStanding>> {
+        let mut found: Vec<SubjectStanding> = {
+            let state = self.state();
+            let matching = state.standings.values();
+            let matching = matching.filter(|held| held.tenant == *tenant && held.kind == kind);
+            matching.cloned().collect()
+        };
+        found.sort_by_key(|held| std::cmp::Reverse((held.score, held.at)));
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
     }
 
     async fn enforcement_points(&self) -> PortResult<Vec<EnforcementPoint>> {

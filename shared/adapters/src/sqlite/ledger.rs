@@ -145,6 +145,17 @@ impl Ledger for SqliteLedger {
             .map_err(|error| fault("list standings of the ledger", error))
     }
 
+    async fn riskiest(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        limit: u32,
+    ) -> PortResult<Vec<SubjectStanding>> {
+        standing::riskiest(&self.database, tenant, kind, limit)
+            .await
+            .map_err(|error| fault("list the riskiest in the ledger", error))
+    }
+
     async fn enforcement_points(&self) -> PortResult<Vec<EnforcementPoint>> {
         point::all(&self.database)
             .await

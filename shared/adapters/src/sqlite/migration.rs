@@ -56,7 +56,10 @@ pub(crate) const STATE: MigrationSet = MigrationSet {
 pub(crate) const LEDGER: MigrationSet = MigrationSet {
     name: "ledger",
     application_id: 0x4352_5303,
-    migrations: &[migration!("ledger", 1, "0001_ledger")],
+    migrations: &[
+        migration!("ledger", 1, "0001_ledger"),
+        migration!("ledger", 2, "0002_standings_by_risk"),
+    ],
 };
 
 struct Applied {

@@ -29,6 +29,7 @@ macro_rules! ledger_suite {
         $crate::rules! { register, $open,
             the_latest_standing_of_a_subject_is_kept
             standings_are_listed_by_tenant_kind_and_name
+            the_riskiest_come_first_and_sessions_long_unseen_are_let_go
             pages_of_standings_go_on_where_the_last_ended
             what_an_enforcement_point_last_said_is_kept
             instances_of_one_credential_are_bounded

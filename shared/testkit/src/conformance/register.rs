@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use caerus_engine::time::Timestamp;
 use caerus_runtime::port::{
-    AuditEntry, EnforcementPoint, Ledger, PortResult, StoredToken, SubjectStanding, Topic,
+    AuditEntry, EnforcementPoint, Ledger, PortResult, SESSION_STANDING_KEPT, StoredToken,
+    SubjectStanding, Topic,
 };
 
 use super::ledger::tenant;
@@ -76,6 +77,30 @@ pub async fn standings_are_listed_by_tenant_kind_and_name(
         let scores: Vec<u8> = page.entries.iter().map(|entry| entry.score).collect();
         assert_eq!(scores, expected, "{of} {kind} {name:?}");
     }
+    Ok(())
+}
+
+pub async fn the_riskiest_come_first_and_sessions_long_unseen_are_let_go(
+    ledger: Arc<dyn Ledger>,
+) -> PortResult<()> {
+    let kept = SESSION_STANDING_KEPT.0;
+    let told = [
+        standing("alice", Some("s-old"), 99, 1),
+        standing("alice", None, 20, 1),
+        standing("bob", Some("s-1"), 70, kept + 2),
+        standing("carol", Some("s-2"), 80, kept + 2),
+        standing("dave", None, 80, kept + 3),
+    ];
+    for one in &told {
+        ledger.record_standings(std::slice::from_ref(one)).await?;
+    }
+    let names = async |limit| -> PortResult<Vec<String>> {
+        let found = ledger.riskiest(&tenant("acme"), "user", limit).await?;
+        Ok(found.into_iter().map(|one| one.name).collect())
+    };
+    assert_eq!(names(10).await?, ["dave", "carol", "bob", "alice"]);
+    assert_eq!(names(2).await?, ["dave", "carol"]);
+    assert_eq!(ledger.riskiest(&tenant("other"), "user", 10).await?, []);
     Ok(())
 }
 

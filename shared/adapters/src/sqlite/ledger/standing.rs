@@ -2,7 +2,7 @@
 
 use caerus_engine::id::TenantId;
 use caerus_engine::time::Timestamp;
-use caerus_runtime::port::{Page, SubjectStanding};
+use caerus_runtime::port::{Page, SESSION_STANDING_KEPT, SubjectStanding};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -48,7 +48,32 @@ pub(super) async fn record(
         .execute(&mut *transaction)
         .await?;
     }
+    if let Some(newest) = standings.iter().map(|standing| standing.at).max() {
+        sqlx::query("DELETE FROM standings WHERE session <> '' AND assessed_at < ?")
+            .bind((newest - SESSION_STANDING_KEPT).0)
+            .execute(&mut *transaction)
+            .await?;
+    }
     transaction.commit().await
+}
+
+pub(super) async fn riskiest(
+    database: &Database,
+    tenant: &TenantId,
+    kind: &str,
+    limit: u32,
+) -> Result<Vec<SubjectStanding>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT tenant, kind, name, session, score, assessed_at, json FROM standings
+         WHERE tenant = ? AND kind = ?
+         ORDER BY score DESC, assessed_at DESC LIMIT ?",
+    )
+    .bind(tenant.to_string())
+    .bind(kind.to_owned())
+    .bind(limit)
+    .fetch_all(database.readers())
+    .await?;
+    rows.iter().map(standing).collect()
 }
 
 pub(super) async fn page(
