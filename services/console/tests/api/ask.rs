@@ -274,6 +274,12 @@ async fn subjects_are_told_with_what_stands_highest_and_why() {
         shown(&listed),
         [row("alice", json!("s-1"), 85), row("bob", Value::Null, 5)]
     );
+    let riskiest = world.get("/v1/subjects?kind=user&order=risk", &token).await;
+    assert_eq!(
+        shown(&riskiest),
+        [row("alice", json!("s-1"), 85), row("bob", Value::Null, 5)],
+        "the highest first, each once"
+    );
     let alice = world.get("/v1/subjects?kind=user&name=alice", &token).await;
     assert_eq!(
         shown(&alice),
@@ -309,6 +315,7 @@ async fn subjects_are_told_with_what_stands_highest_and_why() {
     for (path, status) in [
         ("/v1/subjects?kind=user&name=eve", 404),
         ("/v1/subjects?kind=network", 400),
+        ("/v1/subjects?order=size", 400),
         ("/v1/sessions", 400),
         ("/v1/subjects?tenant=globex", 403),
     ] {
