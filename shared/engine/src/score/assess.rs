@@ -188,7 +188,9 @@ impl<'a> Sum<'a> {
         let mut trust = 0.0;
         let mut total = 0.0;
         for family in FAMILIES {
-            let has_any = exhibits.iter().any(|exhibit| exhibit.code.family() == family);
+            let has_any = exhibits
+                .iter()
+                .any(|exhibit| exhibit.code.family() == family);
             if !has_any {
                 continue;
             }
