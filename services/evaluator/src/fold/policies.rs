@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use caerus_engine::decide::{Facts, Obligation, Policy};
 use caerus_engine::id::{AcrValue, RevisionId};
@@ -36,14 +36,21 @@ impl Policies {
     }
 
     /// Cedar policies, as the log's revisions hold them.
+    ///
+    /// The revision loaded last is kept: every partition tells the same one, and so does every start, while reading and
+    /// validating a set is the longest single piece of work in the fold.
     pub fn cedar() -> Self {
-        Self::by(|revision| {
-            let files = revision.files.iter();
-            let files: Vec<_> = files.map(|file| (&file.name, &file.text)).collect();
-            match PolicySet::load(&files) {
-                Ok(set) => Ok(Arc::new(set)),
-                Err(problems) => Err(told(&problems)),
+        let last: Mutex<Option<(PolicyRevision, SharedPolicy)>> = Mutex::default();
+        Self::by(move |revision| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((known, policy)) = &*last
+                && known == revision
+            {
+                return Ok(Arc::clone(policy));
             }
+            let policy = load_cedar(revision)?;
+            *last = Some((revision.clone(), Arc::clone(&policy)));
+            Ok(policy)
         })
     }
 
@@ -54,6 +61,15 @@ impl Policies {
             policy,
             source: Some(revision.clone()),
         })
+    }
+}
+
+fn load_cedar(revision: &PolicyRevision) -> Result<SharedPolicy, String> {
+    let files = revision.files.iter();
+    let files: Vec<_> = files.map(|file| (&file.name, &file.text)).collect();
+    match PolicySet::load(&files) {
+        Ok(set) => Ok(Arc::new(set)),
+        Err(problems) => Err(told(&problems)),
     }
 }
 
@@ -111,5 +127,50 @@ impl Policy for NoPolicy {
 
     fn classes(&self) -> &BTreeMap<AcrValue, Vec<BTreeSet<String>>> {
         &self.classes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use caerus_wire::entry::PolicyFile;
+
+    use super::*;
+
+    const FORBID: &str =
+        "forbid (principal is User, action == Action::\"continue\", resource is Session)";
+
+    fn revision(id: &str, score: &str) -> PolicyRevision {
+        let text = format!(
+            "@id(\"a\") @respond(\"revoke\") @scope(\"session\") {FORBID} when {{ context.score >= {score} }};"
+        );
+        PolicyRevision {
+            revision: RevisionId::new(id),
+            files: vec![PolicyFile {
+                name: "a.cedar".to_owned(),
+                text,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_revision_is_loaded_once_while_it_is_the_last_and_another_text_is_another_set() {
+        let policies = Policies::cedar();
+        let load = |revision: &PolicyRevision| policies.load(revision).unwrap().policy;
+        let first = load(&revision("one", "80"));
+        assert!(Arc::ptr_eq(&first, &load(&revision("one", "80"))));
+        let other = load(&revision("one", "70"));
+        assert_ne!(first.revision(), other.revision());
+        assert!(!Arc::ptr_eq(&first, &load(&revision("one", "80"))));
+    }
+
+    #[test]
+    fn a_revision_that_does_not_load_is_told_each_time() {
+        let policies = Policies::cedar();
+        assert!(policies.load(&revision("good", "80")).is_ok());
+        for _ in 0..2 {
+            let problem = policies.load(&revision("bad", "eighty")).unwrap_err();
+            assert!(problem.contains("a.cedar"), "{problem}");
+        }
+        assert!(policies.load(&revision("good", "80")).is_ok());
     }
 }
