@@ -20,7 +20,7 @@ use crate::terminal::{Paint, Tone, printable};
 use crate::{ask, duration, run, show, terminal};
 
 const AFTER_HELP: &str = "\
-The lines add up, to the hundredth, to the raw score; rounded and kept within 0 to 100 it is the score that the policy
+The lines add up, to the hundredth, to the raw score; rounded and kept within 0 to 100 it is the score that the policy \
 compares. With --json: one object with members `decision` and `receipts`.";
 
 #[derive(Debug, Parser)]

@@ -23,14 +23,14 @@ const READ_LIMIT: ReadLimit = ReadLimit {
 const OUTPUT_BYTES: usize = 1 << 18;
 
 const AFTER_HELP: &str = "\
-The first line names the log and the number of its partitions; then comes every entry of the log: signals, wake-ups,
-climate, policy revisions, operators' commands, watermarks, claims. The partitions follow one another, each in its own
+The first line names the log and the number of its partitions; then comes every entry of the log: signals, wake-ups, \
+climate, policy revisions, operators' commands, watermarks, claims. The partitions follow one another, each in its own \
 order. `caerus replay` reads it and gives the decisions that were made, but for decided_at, received_at and trace.
 
 A running Caerus may go on meanwhile: what it appends after the start of the export is left out.
 
-With --from or --until, signals, commands, wake-ups and watermarks of other times are left out; entries without a time
-(climate, policies, claims) stay. What was learned before --from is then missing, so only an export that begins with the
+With --from or --until, signals, commands, wake-ups and watermarks of other times are left out; entries without a time \
+(climate, policies, claims) stay. What was learned before --from is then missing, so only an export that begins with the \
 log replays exactly.
 
   caerus export --log ./caerus-data | zstd > log.zst && caerus replay log.zst";

@@ -17,7 +17,7 @@ const STATE_FILE: &str = "state.db";
 const LEDGER_FILE: &str = "ledger.db";
 
 const AFTER_HELP: &str = "\
-`caerus up` does the same at its start; this does it apart from it, e.g. before a service is restarted. Nothing is made
+`caerus up` does the same at its start; this does it apart from it, e.g. before a service is restarted. Nothing is made \
 that is not there. Refused are a directory in use by a running Caerus, and files of a newer release.";
 
 #[derive(Debug, Parser)]

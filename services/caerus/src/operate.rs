@@ -16,7 +16,7 @@ use crate::exit::{Ended, Failure, tell};
 use crate::{duration, run, terminal};
 
 const AFTER_HELP: &str = "\
-Prints the id of each decision made; `caerus explain ID` says where it is in force. A decision of an operator stands
+Prints the id of each decision made; `caerus explain ID` says where it is in force. A decision of an operator stands \
 until it ends (--for, else after the default time) or is cleared; no milder decision of a policy replaces it.
 
   caerus revoke  --user alice@acme.example --reason 'laptop stolen' --for 8h

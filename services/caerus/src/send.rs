@@ -32,11 +32,11 @@ const REJECTED_TOLD: u64 = 100;
 const RATE_MAX: i64 = 1_000_000;
 
 const AFTER_HELP: &str = "\
-Events go in the order of the files, in batches; what Caerus says it accepted is durable. Where it is busy (429, 503) the
-batch is sent again, as late as it asks for and a bounded number of times. Sending the same events again is harmless: an
+Events go in the order of the files, in batches; what Caerus says it accepted is durable. Where it is busy (429, 503) the \
+batch is sent again, as late as it asks for and a bounded number of times. Sending the same events again is harmless: an \
 id seen before changes nothing.
 
-What is rejected is told on stderr with file and line, makes the exit 65, and is not kept by Caerus. With --dead-letters
+What is rejected is told on stderr with file and line, makes the exit 65, and is not kept by Caerus. With --dead-letters \
 it goes to stdout as JSON Lines, to be mended and sent again:
 
   {\"at\":\"events.jsonl:17\",\"error\":\"member `user` is missing; …\",\"event\":\"{…the line as it was…}\"}

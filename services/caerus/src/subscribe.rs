@@ -12,6 +12,7 @@ use caerus_runtime::config::Environment;
 use caerus_runtime::secret::Secret;
 use caerus_wire::stream::Filter;
 use clap::Parser;
+use tokio::time::Instant;
 
 use self::held::Held;
 use self::screen::Screen;
@@ -21,15 +22,15 @@ use crate::exit::{Ended, Failure};
 use crate::run;
 use crate::terminal::Paint;
 
-/// Between two attempts to connect: doubled after each, up to the greatest.
+/// Between two attempts to connect: doubled after each, up to the greatest; a connection that lasted longer starts anew.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(15);
 
 const AFTER_HELP: &str = "\
-First comes what is in force, then each decision as it is made. On a terminal a last line says how old the picture is:
+First comes what is in force, then each decision as it is made. On a terminal a last line says how old the picture is: \
 every decision on what was taken in before that has been shown.
 
-With --ack what was shown is acknowledged: receipts then say that it is in force here. Without it this only looks on; as
+With --ack what was shown is acknowledged: receipts then say that it is in force here. Without it this only looks on; as \
 Caerus lets no enforcement point go silent, it ends such a stream after a while, which is taken up where it stood.
 
 When the connection breaks it is made again, for as long as it takes. Ctrl-C ends it, exit 0.";
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Ended {
         acknowledges: args.ack,
         cursor: None,
         held: Held::default(),
-        screen: Screen::new(paint),
+        screen: Screen::of_stdout(paint),
     };
     run::to_end(async move {
         tokio::select! {
@@ -110,20 +111,26 @@ impl Subscriber {
         let mut wait = WAIT_FIRST;
         let mut was_connected = false;
         loop {
+            let began = Instant::now();
             let ending = match Talk::open(&mut self).await {
                 Ok(talk) => {
                     was_connected = true;
-                    wait = WAIT_FIRST;
                     talk.run().await
                 }
                 Err(ending) => ending,
             };
+            let lasted = began.elapsed();
+            if lasted > WAIT_MAX {
+                wait = WAIT_FIRST;
+            }
             match ending {
                 Ending::ReaderGone => return Ok(()),
                 Ending::Refused(error) => return Err(Failure::Failed(error)),
                 Ending::Lost(error) if !was_connected => return Err(Failure::Failed(error)),
-                // Looking on without a word is ended by design; nothing was missed.
-                Ending::Unacknowledged => {}
+                // Looking on without a word is ended by design, after a while; nothing was missed.
+                Ending::Unacknowledged => {
+                    tokio::time::sleep(WAIT_FIRST.saturating_sub(lasted)).await
+                }
                 Ending::Lost(error) => {
                     self.screen.lost(&error);
                     tokio::time::sleep(wait).await;
@@ -133,3 +140,6 @@ impl Subscriber {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,16 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use caerus_runtime::config::Environment;
 use caerus_wire::decision::LevelName;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle, presets};
 
 use crate::exit::Ended;
 
 /// Between two columns of a plain table. *Units*: characters.
 const PLAIN_GAP: u16 = 2;
+
+/// One rule, under the header.
+const RULED: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Whether what is written may be coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +109,7 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, layout: Layout) -> 
     }
     match layout {
         Layout::Ruled => {
-            table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+            table.load_style(RULED);
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         Layout::Plain => {

@@ -19,7 +19,7 @@ The token itself goes to stdout, once; Caerus keeps its hash alone. Keep it in a
 
   (umask 077; caerus token create --name nginx-7 --tenant acme --right stream --expires 90d > nginx-7.token)
 
-Rights: events (post events), feedback (post feedback), stream (be an enforcement point), read (decisions, subjects,
+Rights: events (post events), feedback (post feedback), stream (be an enforcement point), read (decisions, subjects, \
 sessions), operate (decide by hand), admin (credentials, audit). None implies another.";
 
 #[derive(Debug, Subcommand)]

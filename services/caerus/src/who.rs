@@ -20,7 +20,7 @@ const SESSIONS_SHOWN: usize = 15;
 const REASONS: usize = 2;
 
 const AFTER_HELP: &str = "\
-Shows how the user stands, the sessions seen (the latest first), and the decisions in force for the user or for a device
+Shows how the user stands, the sessions seen (the latest first), and the decisions in force for the user or for a device \
 of one of the sessions. With --json: one object with members `subject`, `sessions` and `decisions`.";
 
 #[derive(Debug, Parser)]

@@ -25,7 +25,9 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar }
+        let progress = Self { bar };
+        progress.sent(0, 0, 0);
+        progress
     }
 
     pub(super) fn sent(&self, taken_bytes: u64, accepted: u64, rejected: u64) {

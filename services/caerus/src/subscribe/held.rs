@@ -9,9 +9,19 @@ use caerus_wire::decision::PublicDecision;
 const TARGETS_MAX: usize = 100_000;
 
 /// The latest generation of each target.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Held {
     targets: BTreeMap<String, Generation>,
+    targets_max: usize,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            targets: BTreeMap::new(),
+            targets_max: TARGETS_MAX,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -30,7 +40,7 @@ impl Held {
         if held.is_some_and(|held| held.number >= decision.generation) {
             return false;
         }
-        if self.targets.len() >= TARGETS_MAX {
+        if self.targets.len() >= self.targets_max {
             self.let_go(decision.issued_at);
         }
         let generation = Generation {
@@ -49,7 +59,7 @@ impl Held {
     /// Where nothing has expired, all is let go of: a repeat shown twice harms nobody.
     fn let_go(&mut self, now: Timestamp) {
         self.targets.retain(|_, held| held.expires_at > now);
-        if self.targets.len() >= TARGETS_MAX {
+        if self.targets.len() >= self.targets_max {
             self.targets.clear();
         }
     }
@@ -85,8 +95,11 @@ mod tests {
 
     #[test]
     fn what_has_expired_makes_room() {
-        let mut held = Held::default();
-        for number in 0..TARGETS_MAX {
+        let mut held = Held {
+            targets_max: 3,
+            ..Held::default()
+        };
+        for number in 0..3 {
             let mut decision = of(1, &number.to_string());
             if number > 0 {
                 decision.expires_at = decision.issued_at;

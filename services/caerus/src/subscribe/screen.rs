@@ -15,7 +15,11 @@ use crate::{duration, show, terminal};
 /// A picture older than this is said to be old.
 const OLD: Span = Span::seconds(10);
 
+/// Where lines go: stdout.
+type Write = Box<dyn Fn(&str) -> anyhow::Result<Reader>>;
+
 pub(super) struct Screen {
+    write: Write,
     /// `None` for JSON Lines.
     paint: Option<Paint>,
     /// The last line of a terminal; hidden elsewhere.
@@ -24,12 +28,17 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(paint: Option<Paint>) -> Self {
+    pub(super) fn of_stdout(paint: Option<Paint>) -> Self {
+        Self::new(paint, Box::new(terminal::write_out))
+    }
+
+    pub(super) fn new(paint: Option<Paint>, write: Write) -> Self {
         let status = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             status.set_style(style);
         }
         Self {
+            write,
             paint,
             status,
             freshness: None,
@@ -41,8 +50,7 @@ impl Screen {
             None => decision.to_json(),
             Some(paint) => show::line(decision, paint),
         };
-        self.status
-            .suspend(|| terminal::write_out(&format!("{line}\n")))
+        self.status.suspend(|| (self.write)(&format!("{line}\n")))
     }
 
     pub(super) fn say(&self, text: &str) {

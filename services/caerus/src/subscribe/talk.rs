@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Subscriber;
 use crate::client::{self, Stream};
-use crate::terminal::Reader;
+use crate::terminal::{Reader, printable};
 
 /// The label of this instance in receipts.
 const CLIENT: &str = "caerus subscribe";
@@ -35,8 +35,9 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    fn lost(error: impl Into<anyhow::Error>) -> Self {
-        Self::Lost(error.into())
+    /// The socket's errors say their causes themselves: as a text, so that the chain does not say them again.
+    fn lost(error: tungstenite::Error) -> Self {
+        Self::Lost(anyhow!("the stream broke: {error}"))
     }
 }
 
@@ -44,6 +45,8 @@ pub(super) struct Talk<'a> {
     subscriber: &'a mut Subscriber,
     stream: Stream,
     silence: Duration,
+    /// What Caerus said before it closed the stream.
+    complaint: Option<String>,
 }
 
 impl<'a> Talk<'a> {
@@ -61,6 +64,7 @@ impl<'a> Talk<'a> {
             subscriber,
             stream,
             silence: SILENCE_FIRST,
+            complaint: None,
         };
         talk.send(&hello).await?;
         Ok(talk)
@@ -90,7 +94,8 @@ impl<'a> Talk<'a> {
                 Some(Ok(Message::Close(frame))) => {
                     let code = frame.as_ref().map_or(1005, |frame| frame.code.into());
                     let reason = frame.map(|frame| frame.reason.to_string());
-                    Err(self.of_close(code, &reason.unwrap_or_default()))
+                    let said = self.complaint.take().or(reason).unwrap_or_default();
+                    Err(of_close(code, &said, self.subscriber.acknowledges))
                 }
                 Some(Ok(_)) => Ok(()),
             };
@@ -136,7 +141,10 @@ impl<'a> Talk<'a> {
                 Ok(())
             }
             // The close that follows says what it means.
-            ServerFrame::Error { .. } => Ok(()),
+            ServerFrame::Error { message, .. } => {
+                self.complaint = Some(printable(&message));
+                Ok(())
+            }
         }
     }
 
@@ -163,10 +171,6 @@ impl<'a> Talk<'a> {
     async fn send(&mut self, frame: &ClientFrame) -> Result<(), Ending> {
         let message = Message::text(frame.to_json());
         self.stream.send(message).await.map_err(Ending::lost)
-    }
-
-    fn of_close(&self, code: u16, reason: &str) -> Ending {
-        of_close(code, reason, self.subscriber.acknowledges)
     }
 }
 
