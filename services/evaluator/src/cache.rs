@@ -59,6 +59,10 @@ impl Cache {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn holds(&self, key: SubjectHash) -> bool {
         self.slots.contains_key(&key)
     }
@@ -173,5 +177,97 @@ impl RecordAccess for Cache {
 
     fn put_population(&mut self, key: SubjectHash, population: Population, is_changed: bool) {
         self.put(key, Kept::Population(population), is_changed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use caerus_engine::score::Model;
+    use caerus_testkit::sim::clock::STARTS_AT;
+    use caerus_testkit::sim::policy;
+    use caerus_testkit::sim::trouble::Dice;
+    use caerus_testkit::sim::workload::Workload;
+    use caerus_wire::entry::Entry;
+
+    use super::*;
+    use crate::fold::policies::{InForce, Policies};
+    use crate::fold::{Partition, Settings};
+
+    fn partition() -> Partition {
+        let settings = Settings {
+            partitions: 1,
+            model: Arc::new(Model::default()),
+            policies: Policies::by(policy::load),
+        };
+        Partition::new(settings, InForce::nothing())
+    }
+
+    /// Some days of a few people's life, through a cache of that size over a plain store.
+    fn stored(bytes_max: usize) -> (BTreeMap<SubjectHash, StoredRecord>, usize) {
+        let (mut partition, mut cache) = (partition(), Cache::new(bytes_max));
+        let mut store: BTreeMap<SubjectHash, StoredRecord> = BTreeMap::new();
+        let (dice, mut workload) = (Dice::seeded(11), Workload::default());
+        for hour in 0..40 {
+            let now = STARTS_AT + caerus_engine::time::Span::hours(hour);
+            for signal in workload.next(&dice, now).signals {
+                let tenant = crate::fold::population_key(signal.subject.tenant());
+                let mut wanted = BTreeMap::from([
+                    (signal.subject.hash(), KeptAs::Record),
+                    (tenant, KeptAs::Population),
+                ]);
+                wanted.retain(|key, _| !cache.holds(*key));
+                for (key, kept_as) in wanted {
+                    let bytes = store.get(&key).and_then(|stored| stored.bytes.as_deref());
+                    cache.decode(key, kept_as, bytes).unwrap();
+                }
+                let input = caerus_engine::step::Input::Signal(signal);
+                partition.apply(&Entry::Input { input, extra: None }, &mut cache);
+            }
+            for record in cache.drain_changed(partition.agenda()) {
+                store.insert(record.key, record);
+            }
+            cache.evict();
+        }
+        (store, cache.slots.len())
+    }
+
+    #[test]
+    fn a_cache_of_one_and_of_all_store_the_same() {
+        let (of_one, kept_of_one) = stored(1);
+        let (of_all, kept_of_all) = stored(usize::MAX);
+        assert_eq!(of_one, of_all);
+        assert_eq!(kept_of_one, 1);
+        assert!(
+            of_all.len() > 6 && kept_of_all >= of_all.len(),
+            "{kept_of_all}"
+        );
+    }
+
+    #[test]
+    fn what_is_unchanged_is_not_stored_again() {
+        let mut cache = Cache::new(usize::MAX);
+        let key = SubjectHash(1);
+        cache.decode(key, KeptAs::Record, None).unwrap();
+        let taken = cache.take_record(key);
+        cache.put_record(key, taken, false);
+        assert!(cache.drain_changed(&Agenda::default()).is_empty());
+        cache.put_record(key, None, true);
+        assert_eq!(cache.drain_changed(&Agenda::default()).len(), 1);
+        assert!(cache.drain_changed(&Agenda::default()).is_empty());
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error_and_not_an_empty_record() {
+        let mut cache = Cache::new(usize::MAX);
+        for kept_as in [KeptAs::Record, KeptAs::Population] {
+            assert!(
+                cache
+                    .decode(SubjectHash(1), kept_as, Some(b"\x00\x01"))
+                    .is_err()
+            );
+            assert!(!cache.holds(SubjectHash(1)));
+        }
     }
 }

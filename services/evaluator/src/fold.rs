@@ -391,3 +391,120 @@ fn put_off(wakes: &mut Wakes, before: Wakes, at: Timestamp) {
         wakes.clock = Some(at + WAKE_AGAIN);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use caerus_testkit::sim::policy;
+
+    use super::*;
+    use crate::replay::Memory;
+
+    fn partition() -> Partition {
+        let settings = Settings {
+            partitions: 1,
+            model: Arc::new(Model::default()),
+            policies: Policies::by(policy::load),
+        };
+        Partition::new(settings, InForce::nothing())
+    }
+
+    fn tell(partition: &mut Partition, entry: &Entry) -> Outcome {
+        partition.apply(entry, &mut Memory::default())
+    }
+
+    #[test]
+    fn a_revision_that_does_not_load_says_so_and_changes_nothing() {
+        let mut partition = partition();
+        let good = policy::revision("good", "revoke 80 step-up 40");
+        tell(&mut partition, &Entry::Policy(good.clone()));
+        let broken = policy::revision("broken", "revoke 80");
+        let outcome = tell(&mut partition, &Entry::Policy(broken));
+        let Some(PolicyNews::Refused {
+            revision,
+            kept,
+            problem,
+        }) = outcome.policy
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!((revision.as_str(), kept.as_str()), ("broken", "good"));
+        assert_eq!(problem, "`revoke 80` is not `revoke N step-up N`");
+        assert_eq!(partition.shared().policy, Some(good));
+    }
+
+    #[test]
+    fn a_source_partitions_clock_never_goes_back() {
+        let mut partition = partition();
+        for at in [5, 9, 7] {
+            let watermark = Entry::Watermark {
+                source_partition: 2,
+                at: Timestamp(at),
+            };
+            assert!(tell(&mut partition, &watermark).has_passed);
+        }
+        assert_eq!(partition.passed(), &BTreeMap::from([(2, Timestamp(9))]));
+    }
+
+    #[test]
+    fn the_watermark_stays_behind_events_and_an_idle_partitions_clock() {
+        let mut partition = partition();
+        partition.greatest_time = Timestamp::ZERO + Span::minutes(60);
+        let minutes = |at: Timestamp| at.0 / 60_000;
+        assert_eq!(minutes(partition.watermark(None)), 55);
+        let hour_later = Timestamp::ZERO + Span::minutes(120);
+        assert_eq!(minutes(partition.watermark(Some(hour_later))), 115);
+        assert_eq!(minutes(partition.watermark(Some(Timestamp::ZERO))), 55);
+    }
+
+    #[test]
+    fn a_wake_that_is_answered_by_itself_is_put_off() {
+        let wakes = |watermark: i64, clock: i64| Wakes {
+            watermark: Some(Timestamp(watermark)),
+            clock: Some(Timestamp(clock)),
+        };
+        let later = 10 + WAKE_AGAIN.0;
+        // Before, woken at, wished after, heard.
+        for (before, at, after, heard) in [
+            (wakes(10, 90), 10, wakes(10, 90), wakes(later, 90)),
+            (wakes(90, 5), 10, wakes(90, 5), wakes(90, later)),
+            (wakes(10, 90), 10, wakes(70, 90), wakes(70, 90)),
+            // Not due by its own clock yet: woken by the other one.
+            (wakes(8, 5), 10, wakes(8, 80), wakes(8, 80)),
+        ] {
+            let mut wished = after;
+            put_off(&mut wished, before, Timestamp(at));
+            assert_eq!(wished, heard, "{before:?} at {at} wishes {after:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_woken_twice_at_once_and_never_more_than_asked() {
+        let mut partition = partition();
+        for subject in 1..=4 {
+            let wish = agenda::Wish {
+                wakes: Wakes {
+                    watermark: Some(Timestamp(10)),
+                    clock: Some(Timestamp(20)),
+                },
+                is_concerned: false,
+            };
+            partition.agenda.set(SubjectHash(subject), wish);
+        }
+        let until = |clock| DueUntil {
+            watermark: Timestamp(10),
+            clock: Timestamp(clock),
+        };
+        let of = |due: Vec<WakeUp>| -> Vec<(i64, u128)> {
+            due.iter().map(|wake| (wake.at.0, wake.subject.0)).collect()
+        };
+        let under_way = BTreeSet::from([SubjectHash(2)]);
+        assert_eq!(
+            of(partition.due(until(15), &under_way, 9)),
+            [(10, 1), (10, 3), (10, 4)]
+        );
+        assert_eq!(
+            of(partition.due(until(30), &under_way, 2)),
+            [(10, 1), (10, 3)]
+        );
+    }
+}

@@ -8,6 +8,8 @@ mod owner;
 mod report;
 mod standing;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +146,12 @@ pub async fn run(
         for number in wanted {
             stops.entry(number).or_insert_with(|| {
                 let stop = shutdown.child();
-                let task = run_partition(evaluator.clone(), number, stop.clone());
+                let partition = run_partition(evaluator.clone(), number, stop.clone());
+                let everything = shutdown.clone();
+                let task = async move {
+                    // A failure is seen at once, not only when the assignment changes.
+                    partition.await.inspect_err(|_| everything.begin())
+                };
                 tasks.spawn(format!("evaluate partition {number}"), task);
                 stop
             });

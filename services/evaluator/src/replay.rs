@@ -275,3 +275,129 @@ fn say(outcomes: &[Outcome], counts: &mut Counts, out: &mut dyn FnMut(Line<'_>))
         out(Line::Decision(decision));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use caerus_engine::score::Model;
+    use caerus_engine::time::Span;
+    use caerus_testkit::sim::clock::STARTS_AT;
+    use caerus_testkit::sim::policy;
+    use caerus_testkit::sim::trouble::Dice;
+    use caerus_testkit::sim::workload::Workload;
+
+    use super::*;
+    use crate::fold::policies::Policies;
+
+    fn settings() -> Settings {
+        Settings {
+            partitions: 4,
+            model: Arc::new(Model::default()),
+            policies: Policies::by(policy::load),
+        }
+    }
+
+    fn in_force() -> InForce {
+        let revision = policy::revision("p-1", "revoke 80 step-up 40");
+        settings().policies.load(&revision).unwrap()
+    }
+
+    /// Two weeks of a few people's life, an event each hour, as text.
+    fn fortnight() -> (Vec<String>, Counts) {
+        let mut replay = RawReplay::new(&settings(), &in_force());
+        let (dice, mut workload) = (Dice::seeded(5), Workload::default());
+        let mut lines = Vec::new();
+        for hour in 0..24 * 14 {
+            let happening = workload.next(&dice, STARTS_AT + Span::hours(hour));
+            replay.event(happening.signals, &mut |line| {
+                lines.push(format!("{line:?}"))
+            });
+        }
+        (lines, replay.counts())
+    }
+
+    #[test]
+    fn equal_events_give_equal_lines() {
+        let (first, counts) = fortnight();
+        let (second, _) = fortnight();
+        assert_eq!(first, second);
+        assert_eq!(
+            counts.scored + counts.ignored,
+            24 * 14,
+            "one score line each: {counts:?}"
+        );
+        assert!(
+            counts.decisions > 0 && counts.derived > 0 && counts.wake_ups > 0,
+            "{counts:?}"
+        );
+        assert_eq!((counts.breaches, counts.dropped), (0, 0));
+    }
+
+    #[test]
+    fn an_events_score_comes_before_the_decisions_it_causes() {
+        let mut replay = RawReplay::new(&settings(), &in_force());
+        let (dice, mut workload) = (Dice::seeded(6), Workload::default());
+        let mut decided = 0;
+        for minute in 0..200 {
+            let happening = workload.next(&dice, STARTS_AT + Span::minutes(minute));
+            let event = happening.signals[0].origin.event.clone();
+            let mut scored = false;
+            replay.event(happening.signals, &mut |line| match line {
+                Line::Score { line, .. } => scored = line.event == event,
+                Line::Decision(decision) if decision.cause == event => {
+                    decided += 1;
+                    assert!(scored, "{decision:?}");
+                }
+                Line::Decision(_) | Line::Policy(_) => {}
+            });
+        }
+        assert!(decided > 0);
+    }
+
+    #[test]
+    fn what_is_due_comes_before_the_event_at_that_time_and_not_sooner() {
+        let mut replay = RawReplay::new(&settings(), &in_force());
+        let (dice, mut workload) = (Dice::seeded(5), Workload::default());
+        let mut hour = 0;
+        while replay.first_due().is_none() {
+            let happening = workload.next(&dice, STARTS_AT + Span::hours(hour));
+            replay.event(happening.signals, &mut |_| {});
+            hour += 1;
+        }
+        let (due, _) = replay.first_due().unwrap();
+        let before = replay.counts().wake_ups;
+        replay.wake_until(due - Span::millis(1), &mut |_| {});
+        assert_eq!(replay.counts().wake_ups, before);
+        replay.wake_until(due, &mut |_| {});
+        assert!(replay.counts().wake_ups > before);
+        assert!(replay.first_due().is_none_or(|(next, _)| next > due));
+    }
+
+    /// Users who have been told something of their devices.
+    fn told<'a>(memories: impl Iterator<Item = &'a Memory>) -> usize {
+        let records = memories.flat_map(|memory| memory.records().values());
+        let is_told = |record: &&SubjectRecord| match record {
+            SubjectRecord::User(user) => !user.standings.is_empty(),
+            _ => false,
+        };
+        records.filter(is_told).count()
+    }
+
+    #[test]
+    fn a_raw_replay_passes_on_what_it_derives_and_an_export_has_it_or_not() {
+        let mut raw = RawReplay::new(&settings(), &in_force());
+        let mut export = ExportReplay::new(settings(), in_force());
+        let (dice, mut workload) = (Dice::seeded(5), Workload::default());
+        for minute in 0..200 {
+            let happening = workload.next(&dice, STARTS_AT + Span::minutes(minute));
+            for signal in &happening.signals {
+                let partition = signal.subject.hash().partition(4);
+                export.entry(partition, &signal_entry(signal.clone()), &mut |_| {});
+            }
+            raw.event(happening.signals, &mut |_| {});
+        }
+        assert!(told(raw.memories()) > 0);
+        assert_eq!(told(export.memories().map(|(_, memory)| memory)), 0);
+    }
+}

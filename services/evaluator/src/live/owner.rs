@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use caerus_engine::time::Timestamp;
+use caerus_runtime::metric::{Gauge, label};
 use caerus_runtime::port::{
     BusBatch, Commit, Epoch, NewRecord, OutboxEntry, PartitionState, PortError, PortErrorKind,
     PortResult, Topic,
@@ -50,6 +51,7 @@ pub(crate) struct Owner<'a> {
     /// When an input was last read. *Units*: of the steady clock.
     pub(crate) busy_ms: u64,
     pub(crate) retry: Retry,
+    cached: Share,
     /// Reading on is given up when this begins.
     stop: Shutdown,
     /// Never begins: what a batch needs is tried to the end, a stop waits for it.
@@ -67,7 +69,7 @@ impl<'a> Owner<'a> {
         let ports = &evaluator.ports;
         let insist = Shutdown::new();
         let retries = &ports.metrics.runtime.retries;
-        let retries = retries.of(&caerus_runtime::metric::label::Room::Evaluator);
+        let retries = retries.of(&label::Room::Evaluator);
         let mut retry = Retry::new(evaluator.config.retry, evaluator.jitter(number), retries);
         let state = retry.run(&insist, || ports.store.open(number, epoch)).await;
         let state = state.map_err(|error| give_up(error, number))?;
@@ -106,6 +108,7 @@ impl<'a> Owner<'a> {
             sweeper: Sweeper::new(ports.clock.monotonic_ms()),
             busy_ms: ports.clock.monotonic_ms(),
             retry,
+            cached: Share::of(ports.metrics.evaluator.cached_records.clone()),
             stop: stop.clone(),
             insist,
         })
@@ -131,7 +134,7 @@ impl<'a> Owner<'a> {
         Ok(())
     }
 
-    async fn end(&mut self, topic: Topic, partition: u32) -> PortResult<u64> {
+    pub(crate) async fn end(&mut self, topic: Topic, partition: u32) -> PortResult<u64> {
         let bus = &self.evaluator.ports.bus;
         let end = self
             .retry
@@ -168,6 +171,7 @@ impl<'a> Owner<'a> {
 
     /// `None` when the stop came first.
     async fn read(&mut self) -> PortResult<Option<BusBatch>> {
+        self.cached.set(self.cache.len());
         let (bus, limit) = (&self.evaluator.ports.bus, self.evaluator.config.batch);
         let (number, position) = (self.number, self.position);
         let read = || bus.read(Topic::Signals, number, position, limit);
@@ -235,13 +239,16 @@ impl<'a> Owner<'a> {
     /// Publishes outputs in order, in one transaction that says up to where outputs are complete.
     pub(crate) async fn publish(&mut self, outputs: Vec<NewRecord>) -> PortResult<()> {
         let told: Vec<_> = outputs.iter().map(|o| (o.topic, o.partition)).collect();
+        let evaluator = &self.evaluator.ports.metrics.evaluator;
         let (bus, completed) = (&self.evaluator.ports.bus, self.position.max(self.completed));
         let started = Instant::now();
+        let waiting = evaluator.outbox.of(&label::Partition(self.number));
+        waiting.set(u32::try_from(told.len()).map_or(f64::MAX, f64::from));
         let offsets = bus
             .publish(self.number, self.epoch, outputs, completed)
             .await?;
-        let metrics = &self.evaluator.ports.metrics.evaluator;
-        metrics
+        waiting.set(0.0);
+        evaluator
             .publish_seconds
             .observe(started.elapsed().as_secs_f64());
         self.completed = completed;
@@ -299,6 +306,30 @@ impl<'a> Owner<'a> {
 
     pub(crate) fn monotonic_ms(&self) -> u64 {
         self.evaluator.ports.clock.monotonic_ms()
+    }
+}
+
+/// One owner's part of a level that all partitions share; taken back when the owner ends.
+struct Share {
+    whole: Gauge,
+    part: f64,
+}
+
+impl Share {
+    fn of(whole: Gauge) -> Self {
+        Self { whole, part: 0.0 }
+    }
+
+    fn set(&mut self, len: usize) {
+        let part = u32::try_from(len).map_or(f64::from(u32::MAX), f64::from);
+        self.whole.inc_by(part - self.part);
+        self.part = part;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.whole.dec_by(self.part);
     }
 }
 

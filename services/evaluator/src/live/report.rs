@@ -1,6 +1,7 @@
 //! Progress reports, from which the gateway tells how far everything is evaluated. Knows nothing of the gateway.
 
 use caerus_engine::time::Timestamp;
+use caerus_runtime::metric::label;
 use caerus_runtime::port::{NewRecord, PortResult, Topic};
 use caerus_wire::progress::Progress;
 
@@ -11,7 +12,7 @@ use super::owner::Owner;
 pub(crate) struct Reporter {
     /// The offset after the last decision published.
     pub(crate) decisions_offset: u64,
-    /// For each partition of the log, the highest offset of a derived signal published there.
+    /// For each partition of the log, the highest offset of what was derived, or woken, there.
     derived: Vec<u64>,
     told: Option<Progress>,
     told_ms: u64,
@@ -63,6 +64,13 @@ impl Owner<'_> {
         if self.position <= self.epoch.claim_offset {
             return Ok(());
         }
+        let end = self.end(Topic::Signals, self.number).await?;
+        let lag = u32::try_from(end.saturating_sub(self.position)).unwrap_or(u32::MAX);
+        let metrics = &self.evaluator.ports.metrics.evaluator;
+        metrics
+            .log_lag
+            .of(&label::Partition(self.number))
+            .set(lag.into());
         let progress = self.progress();
         let record = NewRecord {
             topic: Topic::Progress,
