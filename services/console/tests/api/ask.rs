@@ -312,6 +312,10 @@ async fn subjects_are_told_with_what_stands_highest_and_why() {
             row("alice", json!("s-2"), 30)
         ]
     );
+    refuses(&world, &token).await;
+}
+
+async fn refuses(world: &World, token: &str) {
     for (path, status) in [
         ("/v1/subjects?kind=user&name=eve", 404),
         ("/v1/subjects?kind=network", 400),
@@ -319,7 +323,7 @@ async fn subjects_are_told_with_what_stands_highest_and_why() {
         ("/v1/sessions", 400),
         ("/v1/subjects?tenant=globex", 403),
     ] {
-        assert_eq!(world.get(path, &token).await.status, status, "{path}");
+        assert_eq!(world.get(path, token).await.status, status, "{path}");
     }
 }
 
