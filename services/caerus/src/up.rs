@@ -3,14 +3,16 @@
 mod demo;
 mod policies;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use axum::Router;
 use caerus_adapters::geo::GeoDatabases;
 use caerus_adapters::sqlite::{SqliteBus, SqliteLedger, SqliteRecordStore};
-use caerus_console::{Console, ConsoleParts, DECISION_WAIT, RecorderParts};
+use caerus_console::{Console, ConsoleParts, DECISION_WAIT, PolicyShelf, RecorderParts};
 use caerus_evaluator::fold::policies::Policies;
 use caerus_evaluator::live::{self, Evaluator, EvaluatorConfig};
 use caerus_gateway::limits::Limits;
@@ -28,7 +30,7 @@ use caerus_runtime::shutdown::{Shutdown, Signals};
 use caerus_runtime::tasks::TaskGroup;
 use caerus_runtime::telemetry;
 use clap::Parser;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::exit::{Ended, Failure, tell};
 
@@ -154,13 +156,10 @@ async fn up(args: &Args, settings: &Settings, metrics: Metrics) -> Ended {
     let firsts = first_tokens(dir.path(), ports.ledger.as_ref(), ports.clock.as_ref())
         .await
         .context("could not make the first tokens")?;
-    tokens
-        .refresh(ports.ledger.as_ref())
-        .await
-        .context("could not read the tokens")?;
+    let health = Health::new();
     let shell = Shell {
         metrics: metrics.clone(),
-        health: Health::new(),
+        health: health.clone(),
         tokens: Some(tokens.clone()),
     };
     let server = Server::bind(settings.listen.server_settings(), shell)
@@ -170,70 +169,31 @@ async fn up(args: &Args, settings: &Settings, metrics: Metrics) -> Ended {
     let signals = Signals::catch().context("could not listen for signals")?;
     let shutdown = Shutdown::new();
     let mut tasks = TaskGroup::new(&shutdown);
-    let shelf = policies::start(&mut tasks, settings.policies_dir.clone(), &ports.bus).await?;
-
-    let (gateway, loops) = Gateway::new(
-        gateway_parts(settings, &ports, &tokens, &metrics),
-        shutdown.clone(),
-    );
-    let console = Console::new(
-        ConsoleParts {
-            bus: Arc::clone(&ports.bus),
-            ledger: Arc::clone(&ports.ledger),
-            clock: Arc::clone(&ports.clock),
-            tokens: tokens.clone(),
-            policies: shelf,
-            decision_wait: DECISION_WAIT,
-        },
-        Some(caerus_gateway::active_decisions(gateway.clone())),
-        shutdown.clone(),
-    );
-    let ingest = caerus_ingest::Ports {
-        bus: Arc::clone(&ports.bus),
-        clock: Arc::clone(&ports.clock),
-        geo: ports.geo.clone(),
-        metrics: metrics.clone(),
+    let dir_of_policies = settings.policies_dir.clone();
+    let in_force = health.condition("policies");
+    let shelf = policies::start(&mut tasks, dir_of_policies, &ports.bus).await?;
+    in_force.ready();
+    let demo = if args.demo {
+        Some(demo::token(ports.ledger.as_ref(), ports.clock.as_ref()).await?)
+    } else {
+        None
     };
-    let routes = caerus_ingest::routes(ingest.clone())
-        .merge(caerus_gateway::stream_routes(gateway))
-        .merge(caerus_console::routes(console));
-
-    spawn_evaluator(&mut tasks, settings, &ports, &metrics);
-    let stop = shutdown.clone();
-    let log_kept = settings.data.log_kept;
-    tasks.spawn("ingest", async move {
-        caerus_ingest::run(ingest, log_kept, stop).await;
-        Ok::<(), std::convert::Infallible>(())
-    });
-    tasks.spawn("gateway", caerus_gateway::run(loops, shutdown.clone()));
-    let recorder = RecorderParts {
-        bus: Arc::clone(&ports.bus),
-        ledger: Arc::clone(&ports.ledger),
-        metrics: metrics.clone(),
+    tokens
+        .refresh(ports.ledger.as_ref())
+        .await
+        .context("could not read the tokens")?;
+    let roles = Roles {
+        settings,
+        ports: &ports,
+        tokens: &tokens,
+        metrics: &metrics,
     };
-    tasks.spawn("recorder", caerus_console::run(recorder, shutdown.clone()));
-    let fresh =
-        tokens
-            .clone()
-            .keep_fresh(Arc::clone(&ports.ledger), TOKENS_EVERY, shutdown.clone());
-    tasks.spawn("tokens", async move {
-        fresh.await;
-        Ok::<(), std::convert::Infallible>(())
-    });
+    let routes = roles.spawn(&mut tasks, shelf);
     tasks.spawn("listener", server.serve(routes, shutdown.clone()));
     greet(&url, dir.path(), &firsts);
-    if args.demo {
-        let token = demo::token(ports.ledger.as_ref(), ports.clock.as_ref()).await?;
-        tokens
-            .refresh(ports.ledger.as_ref())
-            .await
-            .context("could not read the tokens")?;
-        demo::start(
-            &mut tasks,
-            dir.path(),
-            Arc::clone(&ports.clock),
-            demo::Stage { url, token },
-        )?;
+    if let Some(token) = demo {
+        let stage = demo::Stage { url, token };
+        demo::start(&mut tasks, dir.path(), Arc::clone(&ports.clock), stage)?;
     }
     let insisting = tokio::select! {
         ended = tasks.join(STOP_GRACE) => {
@@ -245,6 +205,69 @@ async fn up(args: &Args, settings: &Settings, metrics: Metrics) -> Ended {
     Err(Failure::Told(
         u8::try_from(insisting.exit_code()).unwrap_or(1),
     ))
+}
+
+/// The roles, and what all of them stand on.
+struct Roles<'a> {
+    settings: &'a Settings,
+    ports: &'a Ports,
+    tokens: &'a TokenTable,
+    metrics: &'a Metrics,
+}
+
+impl Roles<'_> {
+    /// Starts every role's loops. *Returns*: their routes, merged.
+    fn spawn(&self, tasks: &mut TaskGroup, shelf: watch::Receiver<PolicyShelf>) -> Router {
+        let (ports, metrics) = (self.ports, self.metrics);
+        let shutdown = tasks.shutdown().clone();
+        let parts = gateway_parts(self.settings, ports, self.tokens, metrics);
+        let (gateway, loops) = Gateway::new(parts, shutdown.clone());
+        let console = Console::new(
+            ConsoleParts {
+                bus: Arc::clone(&ports.bus),
+                ledger: Arc::clone(&ports.ledger),
+                clock: Arc::clone(&ports.clock),
+                tokens: self.tokens.clone(),
+                policies: shelf,
+                decision_wait: DECISION_WAIT,
+            },
+            Some(caerus_gateway::active_decisions(gateway.clone())),
+            shutdown.clone(),
+        );
+        let ingest = caerus_ingest::Ports {
+            bus: Arc::clone(&ports.bus),
+            clock: Arc::clone(&ports.clock),
+            geo: ports.geo.clone(),
+            metrics: metrics.clone(),
+        };
+        let routes = caerus_ingest::routes(ingest.clone())
+            .merge(caerus_gateway::stream_routes(gateway))
+            .merge(caerus_console::routes(console));
+        spawn_evaluator(tasks, self.settings, ports, metrics);
+        let log_kept = self.settings.data.log_kept;
+        let taking_in = caerus_ingest::run(ingest, log_kept, shutdown.clone());
+        tasks.spawn("ingest", unfailing(taking_in));
+        tasks.spawn("gateway", caerus_gateway::run(loops, shutdown.clone()));
+        let recorder = RecorderParts {
+            bus: Arc::clone(&ports.bus),
+            ledger: Arc::clone(&ports.ledger),
+            metrics: metrics.clone(),
+        };
+        tasks.spawn("recorder", caerus_console::run(recorder, shutdown.clone()));
+        let ledger = Arc::clone(&ports.ledger);
+        let fresh = self
+            .tokens
+            .clone()
+            .keep_fresh(ledger, TOKENS_EVERY, shutdown);
+        tasks.spawn("tokens", unfailing(fresh));
+        routes
+    }
+}
+
+/// A loop that ends with the shutdown alone.
+async fn unfailing(task: impl Future<Output = ()>) -> Result<(), Infallible> {
+    task.await;
+    Ok(())
 }
 
 fn bind_failure(error: caerus_runtime::http::ServeError) -> Failure {
@@ -307,10 +330,8 @@ fn spawn_evaluator(tasks: &mut TaskGroup, settings: &Settings, ports: &Ports, me
         ledger: Arc::clone(&ports.ledger),
         metrics: metrics.clone(),
     };
-    tasks.spawn("standings", async move {
-        caerus_console::run_standings(receiver, parts, shutdown).await;
-        Ok::<(), std::convert::Infallible>(())
-    });
+    let standings = caerus_console::run_standings(receiver, parts, shutdown);
+    tasks.spawn("standings", unfailing(standings));
 }
 
 /// Says where everything is.

@@ -65,7 +65,7 @@ pub(super) fn start(
     let producer = Producer {
         client: Client::new(&stage.url, stage.token.clone())?,
         script: Demo::new(SEED, start, TENANT),
-        history_file: begun.is_none().then(|| (file, start)),
+        history_file: begun.is_none().then_some((file, start)),
         clock,
     };
     let shutdown = tasks.shutdown().clone();
