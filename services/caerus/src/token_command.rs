@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use caerus_runtime::auth::Right;
 use caerus_runtime::auth::first::ADMIN_FILE;
 use caerus_runtime::config::Environment;
+use caerus_wire::moment;
 use clap::{Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Connection};
 use crate::exit::{Ended, Failure, tell};
 use crate::terminal::{self, Layout};
-use crate::{ask, duration, run};
+use crate::{ask, duration, run, show};
 
 const AFTER_HELP: &str = "\
 The token itself goes to stdout, once; Caerus keeps its hash alone. Keep it in a file that only its user reads:
@@ -154,7 +155,7 @@ async fn create(client: &Client, args: &CreateArgs) -> Ended {
 }
 
 async fn list(client: &Client, args: &ListArgs) -> Ended {
-    let tokens: Vec<TokenView> = ask::list(client, "/v1/tokens", &[]).await?;
+    let mut tokens: Vec<TokenView> = ask::list(client, "/v1/tokens", &[]).await?;
     if args.json {
         for token in &tokens {
             let line = serde_json::to_string(token).context("could not write JSON")?;
@@ -163,6 +164,7 @@ async fn list(client: &Client, args: &ListArgs) -> Ended {
         return Ok(());
     }
     let header = ["ID", "NAME", "TENANTS", "RIGHTS", "CREATED", "ENDS"];
+    tokens.sort_by(|a, b| a.created_at.cmp(&b.created_at));
     let rows = tokens.iter().map(row).collect();
     terminal::print(&terminal::table(&header, rows, Layout::of_stdout()))
 }
@@ -181,10 +183,15 @@ fn tenants(names: &[String]) -> String {
     names.join(", ")
 }
 
+/// A text that is no moment is shown as it is.
+fn to_second(text: &str) -> String {
+    moment::parse(text).map_or_else(|| text.to_owned(), show::moment)
+}
+
 fn row(token: &TokenView) -> Vec<String> {
     let ends = match (&token.revoked_at, &token.expires_at) {
-        (Some(revoked), _) => format!("revoked {revoked}"),
-        (None, Some(expires)) => expires.clone(),
+        (Some(revoked), _) => format!("revoked {}", to_second(revoked)),
+        (None, Some(expires)) => to_second(expires),
         (None, None) => "never".to_owned(),
     };
     vec![
@@ -192,7 +199,7 @@ fn row(token: &TokenView) -> Vec<String> {
         token.name.clone(),
         tenants(&token.tenants),
         token.rights.join(", "),
-        token.created_at.clone(),
+        to_second(&token.created_at),
         ends,
     ]
 }
@@ -255,7 +262,10 @@ mod tests {
         ] {
             let row = row(&token);
             assert_eq!(row.last().unwrap(), ends);
-            assert_eq!(row[2], "every tenant");
+            assert_eq!(
+                (row[2].as_str(), row[4].as_str()),
+                ("every tenant", "2026-11-21 10:00:05Z")
+            );
             assert!(!serde_json::to_string(&token).unwrap().contains("secret"));
         }
     }
