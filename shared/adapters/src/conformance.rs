@@ -68,7 +68,10 @@ mod sqlite {
 
         async fn open() -> (Arc<dyn Bus>, TempDir) {
             let (path, folder) = file("log.db");
-            (SqliteBus::open(path, PARTITIONS).await.unwrap(), folder)
+            (
+                SqliteBus::open_lagging(path, PARTITIONS, 0).await.unwrap(),
+                folder,
+            )
         }
 
         caerus_testkit::bus_suite!(open().await);
@@ -79,7 +82,8 @@ mod sqlite {
             caerus_testkit::durable_bus_suite!({
                 let (path, folder) = file("log.db");
                 let open = async move |partitions| -> PortResult<Arc<dyn Bus>> {
-                    let opened: Arc<dyn Bus> = SqliteBus::open(&path, partitions).await?;
+                    let opened: Arc<dyn Bus> =
+                        SqliteBus::open_lagging(&path, partitions, 0).await?;
                     Ok(opened)
                 };
                 (open, folder)

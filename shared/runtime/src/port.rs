@@ -100,7 +100,7 @@ impl Topic {
         }
     }
 
-    /// Only the newest record of a key is kept; an empty value removes the key.
+    /// Of a key the newest record is kept, older ones for a while yet; an empty value removes the key.
     pub fn is_compacted(self) -> bool {
         matches!(self, Self::Decisions | Self::Shadow | Self::Progress)
     }

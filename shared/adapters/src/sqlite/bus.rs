@@ -29,6 +29,10 @@ const REQUESTS_WAITING_MAX: usize = 1_024;
 /// Records let go in one transaction when trimming, so that appends are not held up.
 const TRIM_STEP: u32 = 5_000;
 
+/// How far behind the end a superseded record of a compacted topic may be read: the recorder and the gateways see every
+/// decision, also one that was cleared in the same breath. *Units*: offsets.
+const COMPACTION_LAG: u64 = 4_096;
+
 const SHAPE: Shape = Shape {
     set: LOG,
     synchronous: SqliteSynchronous::Full,
@@ -55,6 +59,15 @@ impl SqliteBus {
     /// *Errors*: `Refused` when the file cannot be made or written, is of a newer version, of another kind, or has
     /// another number of partitions; `Corrupt` when it is no database, or was changed.
     pub async fn open(path: impl AsRef<Path>, partitions: u32) -> PortResult<Arc<Self>> {
+        Self::open_lagging(path, partitions, COMPACTION_LAG).await
+    }
+
+    /// As [`SqliteBus::open`]; superseded records of compacted topics leave when they are `lag` offsets behind the end.
+    pub async fn open_lagging(
+        path: impl AsRef<Path>,
+        partitions: u32,
+        lag: u64,
+    ) -> PortResult<Arc<Self>> {
         let path = path.as_ref();
         if partitions == 0 || partitions > PARTITIONS_MAX {
             return Err(PortError::new(
@@ -79,7 +92,7 @@ impl SqliteBus {
                 ),
             ));
         }
-        Ok(Self::start(database, head))
+        Ok(Self::start(database, head, lag))
     }
 
     /// Opens a log that must be there, with as many partitions as it has.
@@ -97,10 +110,10 @@ impl SqliteBus {
                 ),
             )
         })?;
-        Ok(Self::start(database, head))
+        Ok(Self::start(database, head, COMPACTION_LAG))
     }
 
-    fn start(database: Database, head: Head) -> Arc<Self> {
+    fn start(database: Database, head: Head, lag: u64) -> Arc<Self> {
         let database = Arc::new(database);
         let announcer = Arc::new(Announcer::new());
         let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
@@ -109,6 +122,7 @@ impl SqliteBus {
             head.partitions,
             Arc::clone(&database),
             Arc::clone(&announcer),
+            lag,
         );
         #[expect(
             clippy::disallowed_methods,

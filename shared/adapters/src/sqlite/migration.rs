@@ -46,7 +46,10 @@ macro_rules! migration {
 pub(crate) const LOG: MigrationSet = MigrationSet {
     name: "log",
     application_id: 0x4352_5301,
-    migrations: &[migration!("log", 1, "0001_log")],
+    migrations: &[
+        migration!("log", 1, "0001_log"),
+        migration!("log", 2, "0002_compaction_lags"),
+    ],
 };
 pub(crate) const STATE: MigrationSet = MigrationSet {
     name: "state",

@@ -300,3 +300,36 @@ async fn trimming_many_goes_in_steps_and_leaves_the_rest() {
     let rest = bus.read(Topic::Signals, 0, 0, AMPLE).await.unwrap();
     assert_eq!((rest.records.len(), rest.next), (10, 11_000));
 }
+
+#[tokio::test]
+async fn a_superseded_record_is_read_until_it_is_far_enough_behind() {
+    const LAG: u64 = 3;
+    let folder = folder();
+    let bus = SqliteBus::open_lagging(folder.path().join("log.db"), 1, LAG)
+        .await
+        .unwrap();
+    let tell = async |key: &str, value: &str| {
+        let record = NewRecord {
+            topic: Topic::Decisions,
+            partition: 0,
+            key: key.into(),
+            value: value.as_bytes().into(),
+        };
+        bus.append(vec![record]).await.unwrap();
+    };
+    let told = async || {
+        let read = bus.read(Topic::Decisions, 0, 0, AMPLE).await.unwrap();
+        let values = read.records.iter().map(|record| record.value.to_vec());
+        String::from_utf8(values.flatten().collect()).unwrap()
+    };
+    tell("a", "1").await;
+    tell("a", "2").await;
+    assert_eq!(told().await, "12", "a reader a little behind sees both");
+    tell("b", "3").await;
+    tell("c", "4").await;
+    assert_eq!(told().await, "234", "the first has fallen behind");
+    for value in ["5", "6", "7", "8", "9"] {
+        tell("d", value).await;
+    }
+    assert_eq!(told().await, "234789", "the newest of every key stays");
+}

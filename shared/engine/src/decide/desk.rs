@@ -143,6 +143,9 @@ impl Desk<'_> {
         }
         let target = held.target.clone();
         if !may_end(held, grounds.assessment, latitude) {
+            if let Some(entry) = self.core.find_mut(&target, held.mode) {
+                entry.held_until = None;
+            }
             // What still speaks for it keeps it, a revoke included: decay alone brings nothing milder.
             if !has_ended(held.hypothesis, grounds.assessment, None) {
                 self.keep(&target, held, None, grounds);

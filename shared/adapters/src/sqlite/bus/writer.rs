@@ -37,8 +37,8 @@ pub(super) struct Writer {
     partitions: u32,
     database: Arc<Database>,
     announcer: Arc<Announcer>,
-    keep: Bulk,
-    replace: Bulk,
+    insert: Bulk,
+    compaction_lag: u64,
 }
 
 impl Writer {
@@ -47,19 +47,16 @@ impl Writer {
         partitions: u32,
         database: Arc<Database>,
         announcer: Arc<Announcer>,
+        compaction_lag: u64,
     ) -> Self {
-        let insert = |verb: &str| {
-            let head =
-                format!("{verb} INTO records (topic, partition, position, key, value) VALUES");
-            Bulk::new(&head, "(?,?,?,?,?)", "")
-        };
+        let head = "INSERT INTO records (topic, partition, position, key, value) VALUES";
         Self {
             log,
             partitions,
             database,
             announcer,
-            keep: insert("INSERT"),
-            replace: insert("INSERT OR REPLACE"),
+            insert: Bulk::new(head, "(?,?,?,?,?)", ""),
+            compaction_lag,
         }
     }
 
@@ -114,9 +111,22 @@ impl Writer {
             .filter(|placed| placed.record.value.is_empty())
             .map(|placed| (placed.record.topic, placed.record.partition))
             .collect();
-        insert(transaction, &self.keep, writes.kept).await?;
-        insert(transaction, &self.replace, writes.compacted).await?;
+        let told: Vec<Told> = writes.compacted.iter().map(Told::of).collect();
+        insert(transaction, &self.insert, writes.kept).await?;
+        insert(transaction, &self.insert, writes.compacted).await?;
+        for told in told {
+            told.supersede(transaction, self.compaction_lag).await?;
+        }
         for ((topic, partition), next) in &writes.ends {
+            if topic.is_compacted() {
+                compact(
+                    transaction,
+                    (*topic, *partition),
+                    *next,
+                    self.compaction_lag,
+                )
+                .await?;
+            }
             set_end(transaction, *topic, *partition, *next).await?;
             if tombstoned.contains(&(*topic, *partition)) {
                 bury(transaction, *topic, *partition, *next).await?;
@@ -239,6 +249,73 @@ async fn set_owner(
     .bind(partition)
     .bind(to_column(owner.claim_offset)?)
     .bind(to_column(owner.completed)?)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// A record of a compacted topic, as far as it supersedes others.
+struct Told {
+    topic: Topic,
+    partition: u32,
+    key: Vec<u8>,
+    offset: u64,
+}
+
+impl Told {
+    fn of(placed: &Placed) -> Self {
+        Self {
+            topic: placed.record.topic,
+            partition: placed.record.partition,
+            key: placed.record.key.clone(),
+            offset: placed.offset,
+        }
+    }
+
+    /// Lets older records of the key go that are behind already.
+    async fn supersede(
+        self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        lag: u64,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "DELETE FROM records WHERE topic = ? AND partition = ? AND key = ? AND position < ?
+             AND topic IN (1, 2, 4)",
+        )
+        .bind(topic_number(self.topic))
+        .bind(self.partition)
+        .bind(self.key)
+        .bind(to_column(self.offset.saturating_sub(lag))?)
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+}
+
+/// How many offsets are looked at for superseded records in one go: what just fell behind, and what a larger group or
+/// an earlier lag left.
+const COMPACTION_SPAN: u64 = 2 * GROUP_RECORDS as u64;
+
+/// Lets superseded records go that have just fallen behind.
+async fn compact(
+    transaction: &mut Transaction<'static, Sqlite>,
+    (topic, partition): (Topic, u32),
+    end: u64,
+    lag: u64,
+) -> Result<(), sqlx::Error> {
+    let behind = end.saturating_sub(lag);
+    sqlx::query(
+        "DELETE FROM records WHERE topic = ?1 AND partition = ?2 AND position >= ?3 AND position < ?4
+         AND EXISTS (
+            SELECT 1 FROM records AS newer
+            WHERE newer.topic = ?1 AND newer.topic IN (1, 2, 4) AND newer.partition = ?2
+            AND newer.key = records.key AND newer.position > records.position
+         )",
+    )
+    .bind(topic_number(topic))
+    .bind(partition)
+    .bind(to_column(behind.saturating_sub(COMPACTION_SPAN))?)
+    .bind(to_column(behind)?)
     .execute(&mut **transaction)
     .await?;
     Ok(())

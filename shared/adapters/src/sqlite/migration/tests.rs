@@ -96,7 +96,8 @@ async fn a_database_of_a_newer_version_is_refused_and_both_versions_named() {
         .unwrap();
     let error = LOG.apply(&pool, "log.db").await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::Refused);
-    for part in ["`log.db`", "version 9", "version 1"] {
+    let known = format!("version {}", LOG.migrations.len());
+    for part in ["`log.db`", "version 9", known.as_str()] {
         assert!(error.operation.contains(part), "{error}");
     }
 }
@@ -104,7 +105,11 @@ async fn a_database_of_a_newer_version_is_refused_and_both_versions_named() {
 #[tokio::test]
 async fn a_migration_other_than_the_one_applied_is_corrupt_and_named() {
     let pool = empty().await;
-    LOG.apply(&pool, "log.db").await.unwrap();
+    let first = MigrationSet {
+        migrations: &LOG.migrations[..1],
+        ..LOG
+    };
+    first.apply(&pool, "log.db").await.unwrap();
     let edited = MigrationSet {
         migrations: &[Migration {
             version: 1,
