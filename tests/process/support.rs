@@ -7,6 +7,7 @@ pub(crate) mod idp;
 pub(crate) mod nginx;
 pub(crate) mod person;
 pub(crate) mod program;
+pub(crate) mod sql;
 pub(crate) mod upstream;
 
 use std::time::{Duration, Instant};

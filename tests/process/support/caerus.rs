@@ -21,6 +21,8 @@ pub(crate) struct Caerus {
     pub(crate) data: PathBuf,
     port: u16,
     args: Vec<String>,
+    /// How often it was started: each life has a log of its own.
+    lives: u32,
     http: reqwest::Client,
 }
 
@@ -35,6 +37,7 @@ pub(crate) struct Answer {
 
 /// Requests that share no connection with any other: a server that was killed leaves nothing behind.
 pub(crate) fn http() -> reqwest::Client {
+    caerus_runtime::http::tls::provide_crypto();
     reqwest::Client::builder()
         .pool_max_idle_per_host(0)
         .no_proxy()
@@ -55,11 +58,12 @@ impl Caerus {
         let data = dir.join("data");
         let args = args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
         let mut caerus = Self {
-            program: spawn(&data, port, &args),
+            program: spawn(&data, port, &args, 1),
             url: format!("http://127.0.0.1:{port}"),
             data,
             port,
             args,
+            lives: 1,
             http: http(),
         };
         caerus.up().await;
@@ -68,7 +72,8 @@ impl Caerus {
 
     /// Starts again after an end, without waiting.
     pub(crate) fn respawn(&mut self) {
-        self.program = spawn(&self.data, self.port, &self.args);
+        self.lives += 1;
+        self.program = spawn(&self.data, self.port, &self.args, self.lives);
     }
 
     /// Waits until it says where it is.
@@ -194,7 +199,7 @@ pub(crate) fn metric_of(page: &str, name: &str) -> f64 {
     values.sum()
 }
 
-fn spawn(data: &Path, port: u16, args: &[String]) -> Program {
+fn spawn(data: &Path, port: u16, args: &[String], life: u32) -> Program {
     let mut all: Vec<String> = vec!["up".to_owned()];
     all.extend(["--data".to_owned(), data.display().to_string()]);
     all.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
@@ -203,7 +208,7 @@ fn spawn(data: &Path, port: u16, args: &[String]) -> Program {
         &caerus_binary(),
         &all,
         &[],
-        data.with_file_name("caerus.log"),
+        data.with_file_name(format!("caerus-{life}.log")),
     )
 }
 

@@ -1,5 +1,6 @@
 //! `caerus-enforcer` as its users have it: a file of configuration, `/status`. Knows none of its inside.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -81,7 +82,7 @@ impl Enforcer {
         .await;
     }
 
-    /// The decisions of the picture it saved, the latest of each target, as they stand in its file.
+    /// The decisions of the picture it saved, in the order in which they stand in its file.
     pub(crate) fn saved(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(state_dir(&self.dir).join("picture")).unwrap();
         let lines = text.lines().filter_map(|line| line.split_once(' '));
@@ -91,6 +92,20 @@ impl Enforcer {
         });
         decisions.collect()
     }
+}
+
+/// What is held by those who read a file of decisions from its start: the latest of each target.
+pub(crate) fn held(decisions: &[Value]) -> Vec<Value> {
+    let mut held: BTreeMap<String, Value> = BTreeMap::new();
+    for decision in decisions {
+        let key = format!("{} {}", decision["tenant"], decision["target"]);
+        let generation = |one: &Value| one["generation"].as_u64().unwrap();
+        let is_newer = |former: &Value| generation(former) < generation(decision);
+        if held.get(&key).is_none_or(is_newer) {
+            held.insert(key, decision.clone());
+        }
+    }
+    held.into_values().collect()
 }
 
 fn state_dir(dir: &Path) -> PathBuf {

@@ -76,6 +76,7 @@ impl Nginx {
             "stderr",
         ];
         let args = args.map(str::to_owned);
+        caerus_runtime::http::tls::provide_crypto();
         let nginx = Self {
             _program: Program::start(&find(), &args, &[], dir.join("nginx.log")),
             url: format!("http://127.0.0.1:{port}"),
