@@ -5,4 +5,8 @@ mod kill;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod support;

@@ -13,6 +13,11 @@ const UP_AT: &str = "caerus is up at ";
 /// Events in one request.
 const POST_LEN: usize = 500;
 
+/// Variables, beside those of the test itself.
+pub(crate) type Env = &'static [(&'static str, &'static str)];
+/// Everything is logged, connections and headers included.
+pub(crate) const LOUD: Env = &[("RUST_LOG", "trace")];
+
 /// A running `caerus up`.
 #[derive(Debug)]
 pub(crate) struct Caerus {
@@ -23,6 +28,7 @@ pub(crate) struct Caerus {
     args: Vec<String>,
     /// How often it was started: each life has a log of its own.
     lives: u32,
+    env: Env,
     http: reqwest::Client,
 }
 
@@ -54,16 +60,26 @@ pub(crate) fn caerus_binary() -> PathBuf {
 impl Caerus {
     /// Starts in `dir/data` on a port that stays the same over restarts, and waits until it is up.
     pub(crate) async fn start(dir: &Path, args: &[&str]) -> Self {
+        Self::start_with(dir, args, &[]).await
+    }
+
+    /// The same, and it logs all that it can.
+    pub(crate) async fn start_loud(dir: &Path) -> Self {
+        Self::start_with(dir, &[], LOUD).await
+    }
+
+    async fn start_with(dir: &Path, args: &[&str], env: Env) -> Self {
         let port = free_port();
         let data = dir.join("data");
         let args = args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
         let mut caerus = Self {
-            program: spawn(&data, port, &args, 1),
+            program: spawn(&data, port, (&args, env), 1),
             url: format!("http://127.0.0.1:{port}"),
             data,
             port,
             args,
             lives: 1,
+            env,
             http: http(),
         };
         caerus.up().await;
@@ -73,7 +89,7 @@ impl Caerus {
     /// Starts again after an end, without waiting.
     pub(crate) fn respawn(&mut self) {
         self.lives += 1;
-        self.program = spawn(&self.data, self.port, &self.args, self.lives);
+        self.program = spawn(&self.data, self.port, (&self.args, self.env), self.lives);
     }
 
     /// Waits until it says where it is.
@@ -199,7 +215,7 @@ pub(crate) fn metric_of(page: &str, name: &str) -> f64 {
     values.sum()
 }
 
-fn spawn(data: &Path, port: u16, args: &[String], life: u32) -> Program {
+fn spawn(data: &Path, port: u16, (args, env): (&[String], Env), life: u32) -> Program {
     let mut all: Vec<String> = vec!["up".to_owned()];
     all.extend(["--data".to_owned(), data.display().to_string()]);
     all.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
@@ -207,7 +223,7 @@ fn spawn(data: &Path, port: u16, args: &[String], life: u32) -> Program {
     Program::start(
         &caerus_binary(),
         &all,
-        &[],
+        env,
         data.with_file_name(format!("caerus-{life}.log")),
     )
 }

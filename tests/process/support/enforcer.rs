@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::caerus::{Caerus, http, send};
+use super::caerus::{Caerus, Env, LOUD, http, send};
 use super::eventually;
 use super::program::{Program, binary, free_port};
 
@@ -20,6 +20,15 @@ pub(crate) struct Enforcer {
 impl Enforcer {
     /// Starts for `caerus`, with `rules` after what every test needs. *Shape*: `rules` is TOML, beginning with sections.
     pub(crate) async fn start(dir: &Path, caerus: &Caerus, rules: &str) -> Self {
+        Self::start_with(dir, caerus, rules, &[]).await
+    }
+
+    /// The same, and it logs all that it can.
+    pub(crate) async fn start_loud(dir: &Path, caerus: &Caerus, rules: &str) -> Self {
+        Self::start_with(dir, caerus, rules, LOUD).await
+    }
+
+    async fn start_with(dir: &Path, caerus: &Caerus, rules: &str, env: Env) -> Self {
         let port = free_port();
         let token = caerus.data.join("enforcement-point.token");
         let config = format!(
@@ -31,7 +40,7 @@ impl Enforcer {
         );
         std::fs::write(dir.join("enforcer.toml"), config).unwrap();
         let mut enforcer = Self {
-            program: spawn(dir),
+            program: spawn(dir, env),
             port,
             dir: dir.to_owned(),
         };
@@ -41,7 +50,7 @@ impl Enforcer {
 
     /// Starts again after an end, without waiting.
     pub(crate) fn respawn(&mut self) {
-        self.program = spawn(&self.dir);
+        self.program = spawn(&self.dir, &[]);
     }
 
     /// `/status`; `None` while nobody answers.
@@ -112,13 +121,13 @@ fn state_dir(dir: &Path) -> PathBuf {
     dir.join("enforcer")
 }
 
-fn spawn(dir: &Path) -> Program {
+fn spawn(dir: &Path, env: Env) -> Program {
     let config = dir.join("enforcer.toml").display().to_string();
     let binary = binary("caerus-enforcer", "caerus-enforcer-bin");
     Program::start(
         &binary,
         &["--config".to_owned(), config],
-        &[],
+        env,
         dir.join("enforcer.log"),
     )
 }

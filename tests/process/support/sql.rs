@@ -16,3 +16,8 @@ pub(crate) async fn rows(file: &Path, query: &str) -> Vec<SqliteRow> {
     connection.close().await.unwrap();
     rows
 }
+
+/// Changes a file that no process has open.
+pub(crate) async fn execute(file: &Path, statement: &str) {
+    rows(file, statement).await;
+}
