@@ -25,7 +25,9 @@ use caerus_runtime::data_dir::DataDir;
 use caerus_runtime::health::Health;
 use caerus_runtime::http::{Server, Shell};
 use caerus_runtime::metric::Metrics;
-use caerus_runtime::port::{Bus, Clock, Geo, Ledger, RecordStore};
+use caerus_runtime::port::{
+    Bus, Clock, Geo, Ledger, PortErrorKind, PortResult, RecordStore,
+};
 use caerus_runtime::shutdown::{Shutdown, Signals};
 use caerus_runtime::tasks::TaskGroup;
 use caerus_runtime::telemetry;
@@ -128,7 +130,6 @@ struct Ports {
 }
 
 async fn open(settings: &Settings, dir: &Path) -> Result<Ports, Failure> {
-    let context = || format!("could not open the data in `{}`", dir.display());
     let bus = SqliteBus::open(dir.join("log.db"), settings.partitions).await;
     let store = SqliteRecordStore::open(dir.join("state.db")).await;
     let ledger = SqliteLedger::open(dir.join("ledger.db")).await;
@@ -141,11 +142,26 @@ async fn open(settings: &Settings, dir: &Path) -> Result<Ports, Failure> {
         Some(Arc::new(opened))
     };
     Ok(Ports {
-        bus: bus.with_context(context)?,
-        store: store.with_context(context)?,
-        ledger: ledger.with_context(context)?,
+        bus: opened(bus, dir)?,
+        store: opened(store, dir)?,
+        ledger: opened(ledger, dir)?,
         clock: Arc::new(SystemClock::new()),
         geo,
+    })
+}
+
+/// Files of another number of partitions, of a newer release or of another kind are not what is configured: another try
+/// with the same configuration would end the same way.
+fn opened<T>(opened: PortResult<T>, dir: &Path) -> Result<T, Failure> {
+    opened.map_err(|error| {
+        let is_configuration = error.kind == PortErrorKind::Refused;
+        let context = format!("could not open the data in `{}`", dir.display());
+        let error = anyhow::Error::from(error).context(context);
+        if is_configuration {
+            Failure::BadConfig(error)
+        } else {
+            Failure::Failed(error)
+        }
     })
 }
 
