@@ -117,7 +117,7 @@ async fn settle(caerus: &Caerus, subscriber: &Subscriber) {
     let began = Instant::now();
     loop {
         let until = subscriber.evaluated_until().unwrap_or(Timestamp::ZERO);
-        let is_recorded = caerus.metric("caerus_console_record_lag_entries").await == 0.0;
+        let is_recorded = caerus.metric("caerus_console_record_lag_entries").await < 1.0;
         if until > told && is_recorded {
             break;
         }
@@ -161,7 +161,7 @@ async fn agree_on_what_is_in_force(caerus: &Caerus, enforcer: &Enforcer, subscri
 async fn no_invariant_was_broken(caerus: &Caerus) {
     for room in ["evaluator", "gateway"] {
         let name = format!("caerus_{room}_invariant_violations_total");
-        assert_eq!(caerus.metric(&name).await, 0.0, "{name}");
+        assert!(caerus.metric(&name).await < 1.0, "{name}");
     }
 }
 

@@ -25,9 +25,7 @@ use caerus_runtime::data_dir::DataDir;
 use caerus_runtime::health::Health;
 use caerus_runtime::http::{Server, Shell};
 use caerus_runtime::metric::Metrics;
-use caerus_runtime::port::{
-    Bus, Clock, Geo, Ledger, PortErrorKind, PortResult, RecordStore,
-};
+use caerus_runtime::port::{Bus, Clock, Geo, Ledger, PortErrorKind, PortResult, RecordStore};
 use caerus_runtime::shutdown::{Shutdown, Signals};
 use caerus_runtime::tasks::TaskGroup;
 use caerus_runtime::telemetry;

@@ -227,11 +227,13 @@ impl Audit {
             .collect();
         assert!(differ.is_empty(), "only one of them has {differ:?}");
         for (key, bytes) in &stored {
-            let stored = decode_record(bytes).map_err(|_| decode_population(bytes));
-            let folded = decode_record(&folded[key]).map_err(|_| decode_population(&folded[key]));
-            assert_eq!(
-                stored, folded,
-                "{key:?} as the store has it, and as the log has it"
+            // Decoded, a difference can be read.
+            let read = |bytes: &[u8]| (decode_record(bytes).ok(), decode_population(bytes).ok());
+            assert!(
+                folded[key] == *bytes,
+                "{key:?}: the store has {:?}, the log has {:?}",
+                read(bytes),
+                read(&folded[key])
             );
         }
     }
@@ -323,10 +325,9 @@ fn without_live_members(json: &str) -> String {
     let mut bare = json.to_owned();
     for member in LIVE_MEMBERS {
         let name = format!(",\"{member}\":\"");
-        if let Some(start) = bare.find(&name) {
-            let value = start + name.len();
-            let end = value + bare[value..].find('"').unwrap() + 1;
-            bare.replace_range(start..end, "");
+        if let Some((before, value)) = bare.split_once(&name) {
+            let (_, after) = value.split_once('"').unwrap();
+            bare = format!("{before}{after}");
         }
     }
     bare
