@@ -36,8 +36,16 @@ pub(crate) enum Tone {
 impl Paint {
     /// Colour where stdout is a terminal that knows colours, and `NO_COLOR` does not forbid it.
     pub(crate) fn of_stdout(environment: &Environment) -> Self {
+        Self::of(io::stdout().is_terminal(), environment)
+    }
+
+    pub(crate) fn of_stderr(environment: &Environment) -> Self {
+        Self::of(io::stderr().is_terminal(), environment)
+    }
+
+    fn of(is_terminal: bool, environment: &Environment) -> Self {
         let is_dumb = environment.get("TERM").is_none_or(|term| term == "dumb");
-        if io::stdout().is_terminal() && !is_dumb && !environment.forbids_colour() {
+        if is_terminal && !is_dumb && !environment.forbids_colour() {
             Self::Colour
         } else {
             Self::Plain

@@ -17,6 +17,7 @@ use caerus_evaluator::fold::policies::Policies;
 use caerus_evaluator::live::{self, Evaluator, EvaluatorConfig};
 use caerus_gateway::limits::Limits;
 use caerus_gateway::{Gateway, GatewayParts};
+use caerus_ingest::{Kept, dead_letter};
 use caerus_runtime::auth::TokenTable;
 use caerus_runtime::auth::first::{FirstToken, first_tokens};
 use caerus_runtime::clock::SystemClock;
@@ -258,8 +259,15 @@ impl Roles<'_> {
             .merge(caerus_gateway::stream_routes(gateway))
             .merge(caerus_console::routes(console));
         spawn_evaluator(tasks, self.settings, ports, metrics);
-        let log_kept = self.settings.data.log_kept;
-        let taking_in = caerus_ingest::run(ingest, log_kept, shutdown.clone());
+        let data = &self.settings.data;
+        let kept = Kept {
+            log: data.log_kept,
+            dead_letters: dead_letter::Limits {
+                age: data.dead_letters_kept,
+                bytes: data.dead_letters_bytes_max,
+            },
+        };
+        let taking_in = caerus_ingest::run(ingest, kept, shutdown.clone());
         tasks.spawn("ingest", unfailing(taking_in));
         tasks.spawn("gateway", caerus_gateway::run(loops, shutdown.clone()));
         let recorder = RecorderParts {

@@ -257,10 +257,16 @@ impl Retention {
 }
 
 /// Looks at retention once a minute until the shutdown.
-pub async fn keep(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Ingest, shutdown: Shutdown) {
+pub async fn keep(
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    metrics: Ingest,
+    limits: Limits,
+    shutdown: Shutdown,
+) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut retention = Retention::new(Limits::KEPT);
+    let mut retention = Retention::new(limits);
     while shutdown.unless_begun(ticks.tick()).await.is_some() {
         match retention.look(bus.as_ref(), clock.now()).await {
             Ok(0) => {}
@@ -270,7 +276,7 @@ pub async fn keep(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Ingest, shu
             }
             Err(error) => {
                 // Begun again from what the topic then holds.
-                retention = Retention::new(Limits::KEPT);
+                retention = Retention::new(limits);
                 tracing::warn!(error = chain(&error), "dead letters not looked at");
             }
         }

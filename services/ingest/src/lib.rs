@@ -32,12 +32,19 @@ pub struct Ports {
     pub metrics: Metrics,
 }
 
+/// How long what was taken in is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    pub log: Span,
+    pub dead_letters: dead_letter::Limits,
+}
+
 /// The role's loops, until the shutdown: the watermark, and how long the log and dead letters are kept.
-pub async fn run(ports: Ports, log_kept: Span, shutdown: Shutdown) {
+pub async fn run(ports: Ports, kept: Kept, shutdown: Shutdown) {
     let log = retention::keep(
         Arc::clone(&ports.bus),
         Arc::clone(&ports.clock),
-        log_kept,
+        kept.log,
         shutdown.clone(),
     );
     let watermark = watermark::run(
@@ -45,6 +52,12 @@ pub async fn run(ports: Ports, log_kept: Span, shutdown: Shutdown) {
         Arc::clone(&ports.clock),
         shutdown.clone(),
     );
-    let letters = dead_letter::keep(ports.bus, ports.clock, ports.metrics.ingest, shutdown);
+    let letters = dead_letter::keep(
+        ports.bus,
+        ports.clock,
+        ports.metrics.ingest,
+        kept.dead_letters,
+        shutdown,
+    );
     tokio::join!(watermark, letters, log);
 }

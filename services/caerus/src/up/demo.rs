@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use caerus_engine::time::{Span, Timestamp};
 use caerus_runtime::auth::{Grant, Right, Tenants, Token};
+use caerus_runtime::config::Environment;
 use caerus_runtime::port::{Clock, Ledger};
 use caerus_runtime::secret::Secret;
 use caerus_runtime::shutdown::Shutdown;
 use caerus_runtime::tasks::TaskGroup;
 use caerus_scenario::Demo;
-use caerus_wire::decision::{ActionName, PublicDecision};
 use caerus_wire::event::NativeEvent;
 use caerus_wire::stream::{ClientFrame, Filter, ServerFrame};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -19,6 +19,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{self, Client};
 use crate::exit::tell;
+use crate::show;
+use crate::terminal::Paint;
 
 /// The demo's credential ends by itself.
 const TOKEN_LIFE: Span = Span::days(1);
@@ -57,6 +59,7 @@ pub(super) fn start(
     clock: Arc<dyn Clock>,
     stage: Stage,
 ) -> anyhow::Result<()> {
+    let paint = Paint::of_stderr(&Environment::of_process());
     let file = dir.join(BEGUN_FILE);
     let begun = std::fs::read_to_string(&file)
         .ok()
@@ -69,7 +72,7 @@ pub(super) fn start(
         clock,
     };
     let shutdown = tasks.shutdown().clone();
-    tasks.spawn("demo subscriber", subscribe(stage, shutdown.clone()));
+    tasks.spawn("demo subscriber", subscribe(stage, paint, shutdown.clone()));
     tasks.spawn("demo producer", producer.run(shutdown));
     Ok(())
 }
@@ -145,7 +148,7 @@ impl Producer {
     }
 }
 
-async fn subscribe(stage: Stage, shutdown: Shutdown) -> anyhow::Result<()> {
+async fn subscribe(stage: Stage, paint: Paint, shutdown: Shutdown) -> anyhow::Result<()> {
     let Some(connected) = shutdown
         .unless_begun(client::open_stream(&stage.url, &stage.token))
         .await
@@ -170,7 +173,7 @@ async fn subscribe(stage: Stage, shutdown: Shutdown) -> anyhow::Result<()> {
         let frame = ServerFrame::parse(&text).context("could not read a frame")?;
         let cursor = match frame {
             ServerFrame::Decision { cursor, decision } => {
-                tell(&line(&decision));
+                tell(&show::line(&decision, paint));
                 Some(cursor)
             }
             ServerFrame::Snapshot { cursor, .. } => cursor,
@@ -185,45 +188,4 @@ async fn subscribe(stage: Stage, shutdown: Shutdown) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A decision in one line: what, whom, how sure, and the strongest reasons in words.
-pub(super) fn line(decision: &PublicDecision) -> String {
-    const REASONS: usize = 3;
-    let action = match decision.action {
-        ActionName::Revoke => "REVOKE ",
-        ActionName::StepUp => "STEP-UP",
-        ActionName::Restrict => "RESTRICT",
-        ActionName::Clear => "clear  ",
-    };
-    let target = &decision.target;
-    let whom: Vec<String> = [
-        target.user.clone(),
-        target
-            .session
-            .as_ref()
-            .map(|session| format!("session {session}")),
-        target
-            .device
-            .as_ref()
-            .map(|device| format!("device {device}")),
-        target.workload.clone(),
-        target.app.as_ref().map(|app| format!("app {app}")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let reasons: Vec<&str> = decision
-        .contributions
-        .iter()
-        .filter(|line| line.code != "PRIOR" && line.points.0 > 0)
-        .filter_map(|line| line.text.as_deref())
-        .take(REASONS)
-        .collect();
-    format!(
-        "{action} {:>3}  {}: {}",
-        decision.score,
-        whom.join(", "),
-        reasons.join("; ")
-    )
 }

@@ -279,7 +279,7 @@ fn what_no_signal_carries_is_kept_for_the_record() {
         normalise(&event(json), &receipt(), &nowhere, &mut sightings)
             .unwrap()
             .extra
-            .map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap())
+            .map(|text| serde_json::from_str::<Value>(&text).unwrap())
     };
     let expected = serde_json::json!({
         "geo": {"postal": "10115"},
