@@ -11,7 +11,8 @@ use crate::support::person::{Person, now};
 
 /// Two tenants, with people and devices of the same names.
 const TENANTS: [&str; 2] = ["default", "acme"];
-const NAMES: [&str; 2] = ["ann", "ben"];
+/// So many that nobody signs in more often than people do.
+const NAMES: [&str; 5] = ["ann", "ben", "cem", "dag", "eva"];
 const HISTORIES: [&str; 3] = [
     "history-three-countries",
     "history-three-networks",

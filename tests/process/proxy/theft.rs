@@ -5,8 +5,9 @@ use caerus_wire::moment;
 use serde_json::{Value, json};
 
 use super::{INVALID_TOKEN, PAGE, Stage, cookie};
-use crate::support::idp::{Signer, token};
+use crate::support::idp::{MFA, Signer, token};
 use crate::support::nginx::Client;
+use crate::support::person::now;
 
 #[tokio::test]
 async fn a_stolen_session_is_refused_and_its_owner_signs_in_anew() {
@@ -33,6 +34,13 @@ async fn a_stolen_session_is_refused_and_its_owner_signs_in_anew() {
     assert_eq!(decision["score"], 100, "{decision}");
     assert_eq!(decision["hypothesis"], "hijacked_session");
     assert_eq!(decision["policy"]["rule"], "revoke-on-critical");
+
+    // What a refresh of that session mints is no younger, whatever it claims.
+    let claims = json!({"auth_time": now().0.div_euclid(1_000) + 1, "acr": MFA});
+    let minted = token(Signer::Idp, &alice.name, &alice.own("s-1"), &claims);
+    stage
+        .is_refused(&Client::of_bearer(&minted), INVALID_TOKEN)
+        .await;
 
     // Whoever signs in anew gets a session that nobody ended, at once and for good.
     let anew = alice.login("anew", "s-2", &json!({}));
