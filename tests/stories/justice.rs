@@ -328,3 +328,42 @@ fn a_disabled_account_is_kept_out_until_it_is_enabled() {
         .session_event("alice", "s-1", "account_enabled");
     assert_eq!(played(&tale).enforced(), ["revoke alice", "clear alice"]);
 }
+
+/// A theft of `session` by somebody in a network of their own.
+fn stolen(tale: &mut Tale, session: &str, ip: &'static str) -> String {
+    tale.wait(MINUTE)
+        .login("alice", session, HOME, &["pwd", "push"]);
+    tale.wait(MINUTE)
+        .access("alice", session, crate::tale::Desk { ip, ..FAR })
+}
+
+#[test]
+fn a_user_with_many_revoked_sessions_is_judged_like_any_other() {
+    let mut tale = Tale::new().with_history("alice");
+    let thefts: Vec<String> = (0..40)
+        .map(|n| stolen(&mut tale, &format!("b-{n:02}"), FAR.ip))
+        .collect();
+    let replayed = played(&tale);
+    for theft in &thefts {
+        let score = replayed.score(theft)["score"].as_i64();
+        assert!(score >= Some(80), "{theft}: {}", replayed.score(theft));
+    }
+    assert_eq!(replayed.enforced().len(), thefts.len());
+}
+
+#[test]
+fn the_place_of_a_thief_is_not_learned() {
+    let mut tale = Tale::new().with_history("alice");
+    stolen(&mut tale, "s-1", FAR.ip);
+    let again = stolen(&mut tale, "s-2", FAR.ip);
+    let replayed = played(&tale);
+    let line = replayed.score(&again);
+    assert!(
+        line["contributions"].to_string().contains("NET_CHAIN"),
+        "{line}"
+    );
+    assert_eq!(
+        replayed.enforced(),
+        ["revoke alice/s-1", "revoke alice/s-2"]
+    );
+}

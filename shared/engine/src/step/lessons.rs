@@ -22,6 +22,10 @@ pub(super) fn lesson_weight(scored: &Scored, authentication: &Authentication, me
         return 1.0;
     }
     let score = assessment.of(Hypothesis::StolenCredential).0;
+    // A session that looks hijacked teaches nothing of where it is now, however little its login was suspected.
+    if assessment.of(Hypothesis::HijackedSession).0 >= UNLEARNED_AT && !met {
+        return 0.0;
+    }
     if score < HALF_LEARNED_AT {
         1.0
     } else if score < UNLEARNED_AT {

@@ -72,13 +72,16 @@ impl UserRecord {
         }
     }
 
-    /// Puts a session back; beyond the limit the one idle longest that is not revoked leaves.
+    /// Puts a session back; beyond the limit another leaves: the one idle longest that is not revoked, else the one
+    /// idle longest. Never the one in hand: it is about to be judged.
     pub fn put_session(&mut self, session: Session) {
-        let index = self.sessions.partition_point(|held| held.id < session.id);
-        self.sessions.insert(index, session);
+        let own = self.sessions.partition_point(|held| held.id < session.id);
+        self.sessions.insert(own, session);
         if self.sessions.len() > SESSIONS_PER_USER {
             let rank = |session: &Session| (is_revoked(&self.core, &session.id), session.last_seen);
-            let idlest = (0..self.sessions.len()).min_by_key(|i| self.sessions.get(*i).map(rank));
+            let idlest = (0..self.sessions.len())
+                .filter(|index| *index != own)
+                .min_by_key(|index| self.sessions.get(*index).map(rank));
             if let Some(index) = idlest {
                 self.sessions.remove(index);
             }
