@@ -33,8 +33,6 @@ pub const SEEN_LEN: usize = 4_096;
 pub const SEEN_SPAN: Span = Span::hours(24);
 /// The largest number of log entries that can be replayed to one subject after a crash: one batch.
 pub const REPLAY_SPAN_LEN: usize = 1_024;
-/// Distinct hashes a fan-out counter keeps exactly before it estimates.
-pub const FANOUT_EXACT: usize = 512;
 /// Distinct values kept in one population table.
 pub const POPULATION_VALUES: usize = 2_048;
 /// Bytes of a population record, estimated.

@@ -1,6 +1,6 @@
 //! What happens to a device: reports, alerts, verdicts; and what its users are told of it.
 
-use super::exhibits::{basis, dismissed};
+use super::exhibits::{basis, plain_exhibits};
 use super::moment::{Moment, Outcome, admit};
 use super::{Derived, Surroundings, verdicts};
 use crate::decide::desk::{Desk, Grounds, Judgement, Latitude};
@@ -14,7 +14,7 @@ use crate::evidence::{CheckState, Code, Detail, Evidence, put};
 use crate::id::{DeviceId, EventId, SourceId, SubjectKey, TenantId, UserId, short_hash};
 use crate::limits::{ALERTS_PER_DEVICE, CONCERNED_AT, SEEN_LEN, USERS_PER_DEVICE};
 use crate::record::{DeviceRecord, DeviceUser, HeldCheck};
-use crate::score::assess::{Bench, Exhibit, assess};
+use crate::score::assess::{Bench, assess};
 use crate::score::{Assessment, Hypothesis, IgnoreReason, Scored};
 use crate::signal::{
     DeviceFinding, DeviceStanding, Fact, Handling, Health, NetworkClass, Origin, PostureCheck,
@@ -227,21 +227,6 @@ fn see(device: &mut DeviceRecord, user: &UserId, now: Timestamp) -> Option<UserI
     (!is_known).then(|| user.clone())
 }
 
-fn exhibits(device: &DeviceRecord, now: Timestamp) -> Vec<Exhibit<'_>> {
-    device
-        .evidence
-        .iter()
-        .map(|item| {
-            let mut exhibit = Exhibit::of(item, now);
-            if item.code != Code::Analyst {
-                let taken = dismissed(&device.dismissals, None, (item.code, item.key), now);
-                exhibit.nats = (exhibit.nats - taken).max(0.0);
-            }
-            exhibit
-        })
-        .collect()
-}
-
 pub(super) fn assess_device(
     model: &crate::score::Model,
     device: &DeviceRecord,
@@ -251,7 +236,12 @@ pub(super) fn assess_device(
         .criticality
         .get(&device.core.key)
         .map_or(1.0, |c| c.odds());
-    assess(model, Bench::Device, &exhibits(device, now), worth)
+    assess(
+        model,
+        Bench::Device,
+        &plain_exhibits(&device.evidence, &device.dismissals, now),
+        worth,
+    )
 }
 
 /// Judges the device, and brings what is in force on it to what is wished.
@@ -266,7 +256,11 @@ pub(super) fn judge(
     let Some((tenant, id)) = device.identity().filter(|_| moment.decides()) else {
         return assessment;
     };
-    let basis = basis(&exhibits(device, moment.now));
+    let basis = basis(&plain_exhibits(
+        &device.evidence,
+        &device.dismissals,
+        moment.now,
+    ));
     let facts = Facts {
         of: FactsOf::Device,
         tenant,

@@ -10,6 +10,18 @@ use crate::signal::{DeviceFinding, StandingEvidence};
 use crate::step::sessions::ATTRIBUTE_MASK;
 use crate::time::Timestamp;
 
+/// The evidence of a subject without sessions, less what analysts dismissed of it.
+pub(super) fn plain_exhibits<'a>(
+    evidence: &'a [Evidence],
+    dismissals: &[Dismissal],
+    now: Timestamp,
+) -> Vec<Exhibit<'a>> {
+    let items = evidence.iter();
+    items
+        .map(|item| exhibit(item, dismissals, None, now))
+        .collect()
+}
+
 /// The positive evidence a decision rests on.
 pub(super) fn basis(exhibits: &[Exhibit<'_>]) -> Vec<(Code, u64)> {
     exhibits
@@ -94,7 +106,7 @@ fn exhibit<'a>(
 }
 
 /// The nats analysts took off one code and key.
-pub(super) fn dismissed(
+fn dismissed(
     dismissals: &[Dismissal],
     session: Option<&SessionId>,
     (code, key): (Code, u64),

@@ -1,18 +1,17 @@
 //! What happens to a workload: a service calling services, weighed like one long session without a login.
 
 use super::device::{Plain, settle_plain};
-use super::exhibits::{basis, dismissed};
+use super::exhibits::{basis, plain_exhibits};
 use super::moment::{Moment, Outcome, admit};
 use super::{Surroundings, accesses, verdicts};
 use crate::decide::desk::{Desk, Grounds, Latitude};
 use crate::decide::in_force::Core;
 use crate::decide::{DeviceFacts, Facts, FactsOf, Scope, Target};
-use crate::evidence::Code;
 use crate::id::SubjectKey;
 use crate::limits::{SEEN_LEN, UNLEARNED_AT};
 use crate::profile::access::{AccessHour, AccessProfile};
 use crate::record::WorkloadRecord;
-use crate::score::assess::{Bench, Exhibit, assess};
+use crate::score::assess::{Bench, assess};
 use crate::score::{Assessment, Hypothesis, IgnoreReason, Scored};
 use crate::signal::{Fact, NetworkClass, Signal};
 use crate::time::Timestamp;
@@ -94,21 +93,6 @@ pub(super) fn begin(
         .retain(|item| !item.is_negligible(moment.now));
 }
 
-fn exhibits(workload: &WorkloadRecord, now: Timestamp) -> Vec<Exhibit<'_>> {
-    workload
-        .evidence
-        .iter()
-        .map(|item| {
-            let mut exhibit = Exhibit::of(item, now);
-            if item.code != Code::Analyst {
-                let taken = dismissed(&workload.dismissals, None, (item.code, item.key), now);
-                exhibit.nats = (exhibit.nats - taken).max(0.0);
-            }
-            exhibit
-        })
-        .collect()
-}
-
 pub(super) fn judge(
     surroundings: &Surroundings<'_>,
     workload: &mut WorkloadRecord,
@@ -121,7 +105,7 @@ pub(super) fn judge(
         .criticality
         .get(&workload.core.key)
         .map_or(1.0, |c| c.odds());
-    let shown = exhibits(workload, moment.now);
+    let shown = plain_exhibits(&workload.evidence, &workload.dismissals, moment.now);
     let assessment = assess(surroundings.model, Bench::Workload, &shown, worth);
     let basis = basis(&shown);
     if assessment.score.0 >= UNLEARNED_AT {
