@@ -26,7 +26,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 
 const START: Timestamp = Timestamp(1_772_442_000_000);
 
-/// Revokes at 80, asks for more at 40, restricts at 20, and revokes the user of two bad sessions in shadow.
+/// Revokes at 45, so that made-up lives reach it; asks for more at 40, restricts at 20, and revokes the user of two bad sessions in shadow.
 #[derive(Debug)]
 struct Thresholds {
     revision: RevisionId,
@@ -48,7 +48,7 @@ impl Policy for Thresholds {
             apps: BTreeSet::new(),
         };
         let rules = [
-            (80, Action::Revoke, Scope::Session, Mode::Enforce),
+            (45, Action::Revoke, Scope::Session, Mode::Enforce),
             (
                 40,
                 Action::StepUp {
