@@ -228,6 +228,8 @@ pub struct OutboxEntry {
 pub struct Commit {
     pub partition: u32,
     pub epoch: Epoch,
+    /// The position that the batch was read from: what the store has to hold.
+    pub follows: u64,
     /// Where to read on in the log.
     pub position: u64,
     pub records: Vec<StoredRecord>,
@@ -267,10 +269,12 @@ pub trait RecordStore: Send + Sync + std::fmt::Debug {
     /// In the order of `keys`; `None` where there is none. One round trip.
     async fn load(&self, partition: u32, keys: &[SubjectHash]) -> PortResult<Vec<Option<Vec<u8>>>>;
 
-    /// All or nothing. *Errors*: `Conflict` when a higher epoch is known; then nothing was done.
+    /// All or nothing. *Errors*: `Conflict` when a higher epoch is known, `Unavailable` when the store came back without
+    /// this opening or at another position than the batch follows: then nothing was done, and whoever wants to go on has
+    /// to take up what is there now.
     async fn commit(&self, commit: Commit) -> PortResult<()>;
 
-    /// Forgets outbox entries with a sequence below `before`.
+    /// Forgets outbox entries with a sequence below `before`. *Errors*: as those of `commit`.
     async fn clear_outbox(&self, partition: u32, epoch: Epoch, before: u64) -> PortResult<()>;
 }
 

@@ -214,6 +214,7 @@ impl<'a> Owner<'a> {
         let commit = Commit {
             partition: self.number,
             epoch: self.epoch,
+            follows: self.position,
             position,
             records: self.cache.drain_changed(self.partition.agenda()),
             outbox,

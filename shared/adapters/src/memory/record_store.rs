@@ -59,6 +59,16 @@ impl Partition {
     }
 
     fn take(&mut self, commit: Commit) -> PortResult<()> {
+        if commit.follows != self.position {
+            let (partition, follows) = (commit.partition, commit.follows);
+            return Err(PortError::new(
+                PortErrorKind::Unavailable,
+                format!(
+                    "commit a batch of partition {partition} that follows {follows}: the store stands at {}",
+                    self.position
+                ),
+            ));
+        }
         let mut expected = self.next_sequence;
         for entry in &commit.outbox {
             if entry.sequence != expected {
@@ -124,7 +134,7 @@ fn held<'a>(
             refused(PortErrorKind::Conflict, "there is a later claim")
         }
         Some(_) | None => refused(
-            PortErrorKind::Refused,
+            PortErrorKind::Unavailable,
             "the claim did not open the partition first",
         ),
     }

@@ -81,7 +81,7 @@ impl SqliteRecordStore {
                 refused(PortErrorKind::Conflict, "there is a later claim")
             }
             Some(_) | None => refused(
-                PortErrorKind::Refused,
+                PortErrorKind::Unavailable,
                 "the claim did not open the partition first",
             ),
         }
@@ -126,6 +126,15 @@ impl RecordStore for SqliteRecordStore {
         let (mut transaction, held) = self
             .begin(partition, commit.epoch, "commit a batch of")
             .await?;
+        if commit.follows != held.position {
+            return Err(PortError::new(
+                PortErrorKind::Unavailable,
+                format!(
+                    "commit a batch of partition {partition} that follows {}: the store stands at {}",
+                    commit.follows, held.position
+                ),
+            ));
+        }
         let next_sequence = next_sequence(&commit, held.next_sequence)?;
         let failed = |error| fault(format!("commit a batch of partition {partition}"), error);
         self.statements

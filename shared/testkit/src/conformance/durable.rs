@@ -146,6 +146,7 @@ fn batch(epoch: Epoch) -> Commit {
     Commit {
         partition: 2,
         epoch,
+        follows: 0,
         position: 12,
         records: vec![StoredRecord {
             key: SubjectHash(u128::MAX),

@@ -1,5 +1,6 @@
 //! What every record store keeps to: all or nothing, one owner, the outbox's numbers, the agenda. Knows no adapter.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use caerus_engine::id::SubjectHash;
@@ -28,6 +29,7 @@ macro_rules! record_store_suite {
             a_lower_claim_does_not_open
             the_same_claim_opens_again
             a_claim_that_did_not_open_changes_nothing
+            a_batch_that_does_not_follow_what_is_held_changes_nothing
             a_store_of_another_log_is_emptied
             the_owner_on_another_log_is_fenced
             the_agenda_holds_those_who_want_to_be_woken_or_are_concerned
@@ -80,11 +82,12 @@ fn entry(sequence: u64, value: &str) -> OutboxEntry {
     }
 }
 
-fn commit(partition: u32, epoch: Epoch, position: u64) -> Commit {
+fn commit(partition: u32, epoch: Epoch, positions: Range<u64>) -> Commit {
     Commit {
         partition,
         epoch,
-        position,
+        follows: positions.start,
+        position: positions.end,
         records: Vec::new(),
         outbox: Vec::new(),
         shared: None,
@@ -118,7 +121,7 @@ pub async fn what_was_committed_is_found_by_a_new_owner(
         records: vec![record(1, b"one")],
         outbox: vec![entry(0, "a"), entry(1, "b")],
         shared: Some(b"fold".to_vec()),
-        ..commit(0, epoch(1), 10)
+        ..commit(0, epoch(1), 0..10)
     };
     store.commit(batch.clone()).await?;
     let state = store.open(0, epoch(5)).await?;
@@ -136,7 +139,7 @@ pub async fn records_load_in_the_order_of_the_keys(store: Arc<dyn RecordStore>) 
             record(1, b"one"),
             record(2, b""),
         ],
-        ..commit(0, epoch(1), 1)
+        ..commit(0, epoch(1), 0..1)
     };
     store.commit(batch).await?;
     let keys = [key(2), key(9), key(u128::MAX), key(1), key(2)];
@@ -162,7 +165,7 @@ pub async fn a_record_is_replaced_and_removed(store: Arc<dyn RecordStore>) -> Po
     ] {
         let batch = Commit {
             records: vec![change],
-            ..commit(0, epoch(1), position)
+            ..commit(0, epoch(1), position - 1..position)
         };
         store.commit(batch).await?;
         assert_eq!(store.load(0, &[key(1)]).await?, [expected]);
@@ -184,7 +187,7 @@ pub async fn the_last_word_on_a_key_in_one_commit_counts(
             record(3, b"a"),
             record(3, b"b"),
         ],
-        ..commit(0, epoch(1), 1)
+        ..commit(0, epoch(1), 0..1)
     };
     store.commit(batch).await?;
     let expected = [None, Some(b"kept".to_vec()), Some(b"b".to_vec())];
@@ -199,7 +202,7 @@ pub async fn many_records_go_in_and_out_at_once(store: Arc<dyn RecordStore>) -> 
     let batch = Commit {
         records: (0..MANY).map(|n| record(n, &bytes(n))).collect(),
         outbox: (0..300).map(|n| entry(n, "x")).collect(),
-        ..commit(0, epoch(1), 1)
+        ..commit(0, epoch(1), 0..1)
     };
     store.commit(batch).await?;
     let keys: Vec<SubjectHash> = (0..MANY + 10).rev().map(key).collect();
@@ -219,7 +222,7 @@ pub async fn a_former_owner_changes_nothing(store: Arc<dyn RecordStore>) -> Port
         records: vec![record(1, b"before")],
         outbox: vec![entry(0, "a")],
         shared: Some(b"fold".to_vec()),
-        ..commit(0, epoch(1), 10)
+        ..commit(0, epoch(1), 0..10)
     };
     store.commit(first).await?;
     store.open(0, epoch(2)).await?;
@@ -227,7 +230,7 @@ pub async fn a_former_owner_changes_nothing(store: Arc<dyn RecordStore>) -> Port
         records: vec![record(1, b"late"), record(2, b"late")],
         outbox: vec![entry(1, "late")],
         shared: Some(b"late".to_vec()),
-        ..commit(0, epoch(1), 20)
+        ..commit(0, epoch(1), 10..20)
     };
     let conflict = Some(PortErrorKind::Conflict);
     assert_eq!(refusal(store.commit(late).await), conflict);
@@ -245,27 +248,47 @@ pub async fn a_lower_claim_does_not_open(store: Arc<dyn RecordStore>) -> PortRes
     store.open(0, epoch(5)).await?;
     let refused = store.open(0, epoch(4)).await;
     assert_eq!(refusal(refused), Some(PortErrorKind::Conflict));
-    store.commit(commit(0, epoch(5), 1)).await?;
+    store.commit(commit(0, epoch(5), 0..1)).await?;
     Ok(())
 }
 
 pub async fn the_same_claim_opens_again(store: Arc<dyn RecordStore>) -> PortResult<()> {
     store.open(0, epoch(5)).await?;
-    store.commit(commit(0, epoch(5), 3)).await?;
+    store.commit(commit(0, epoch(5), 0..3)).await?;
     assert_eq!(store.open(0, epoch(5)).await?.position, 3);
-    store.commit(commit(0, epoch(5), 4)).await?;
+    store.commit(commit(0, epoch(5), 3..4)).await?;
     Ok(())
 }
 
 pub async fn a_claim_that_did_not_open_changes_nothing(
     store: Arc<dyn RecordStore>,
 ) -> PortResult<()> {
-    let refused = Some(PortErrorKind::Refused);
-    assert_eq!(refusal(store.commit(commit(0, epoch(1), 1)).await), refused);
+    let unavailable = Some(PortErrorKind::Unavailable);
+    assert_eq!(refusal(store.commit(commit(0, epoch(1), 0..1)).await), unavailable);
     store.open(0, epoch(1)).await?;
-    assert_eq!(refusal(store.commit(commit(0, epoch(2), 9)).await), refused);
-    assert_eq!(refusal(store.clear_outbox(0, epoch(2), 9).await), refused);
+    assert_eq!(refusal(store.commit(commit(0, epoch(2), 0..9)).await), unavailable);
+    assert_eq!(refusal(store.clear_outbox(0, epoch(2), 9).await), unavailable);
     assert_eq!(store.open(0, epoch(1)).await?.position, 0);
+    Ok(())
+}
+
+/// A store that came back older than it was, e.g. without its last second, has to be taken up anew.
+pub async fn a_batch_that_does_not_follow_what_is_held_changes_nothing(
+    store: Arc<dyn RecordStore>,
+) -> PortResult<()> {
+    store.open(0, epoch(1)).await?;
+    store.commit(commit(0, epoch(1), 0..10)).await?;
+    for follows in [0, 9, 11] {
+        let batch = Commit {
+            records: vec![record(1, b"lost")],
+            ..commit(0, epoch(1), follows..20)
+        };
+        let refused = refusal(store.commit(batch).await);
+        assert_eq!(refused, Some(PortErrorKind::Unavailable), "after {follows}");
+    }
+    assert_eq!(store.load(0, &[key(1)]).await?, [None]);
+    assert_eq!(store.open(0, epoch(1)).await?.position, 10);
+    store.commit(commit(0, epoch(1), 10..20)).await?;
     Ok(())
 }
 
@@ -279,7 +302,7 @@ pub async fn a_store_of_another_log_is_emptied(store: Arc<dyn RecordStore>) -> P
             }],
             outbox: vec![entry(0, "old")],
             shared: Some(b"old".to_vec()),
-            ..commit(partition, epoch(9), 50)
+            ..commit(partition, epoch(9), 0..50)
         };
         store.commit(batch).await?;
     }
@@ -292,7 +315,7 @@ pub async fn a_store_of_another_log_is_emptied(store: Arc<dyn RecordStore>) -> P
         assert_eq!(summary(&state), (0, None, vec![], 0));
         assert_eq!(state.agenda, []);
         assert_eq!(store.load(partition, &[key(1)]).await?, [None]);
-        store.commit(commit(partition, restored, 3)).await?;
+        store.commit(commit(partition, restored, 0..3)).await?;
     }
     assert_eq!(store.open(0, restored).await?.position, 3);
     Ok(())
@@ -305,7 +328,7 @@ pub async fn the_owner_on_another_log_is_fenced(store: Arc<dyn RecordStore>) -> 
         claim_offset: 0,
     };
     store.open(0, restored).await?;
-    let refused = store.commit(commit(0, epoch(9), 60)).await;
+    let refused = store.commit(commit(0, epoch(9), 0..60)).await;
     assert_eq!(refusal(refused), Some(PortErrorKind::Conflict));
     assert_eq!(store.open(0, restored).await?.position, 0);
     Ok(())
@@ -329,7 +352,7 @@ pub async fn the_agenda_holds_those_who_want_to_be_woken_or_are_concerned(
             wanting(4, None, None, true),
             wanting(5, later, soon, true),
         ],
-        ..commit(0, epoch(1), 1)
+        ..commit(0, epoch(1), 0..1)
     };
     store.commit(batch).await?;
     let entry = |number, watermark, clock, is_concerned| AgendaEntry {
@@ -350,7 +373,7 @@ pub async fn the_agenda_holds_those_who_want_to_be_woken_or_are_concerned(
     );
     let batch = Commit {
         records: vec![wanting(2, None, None, false), removal(3), removal(4)],
-        ..commit(0, epoch(1), 2)
+        ..commit(0, epoch(1), 1..2)
     };
     store.commit(batch).await?;
     let agenda = store.open(0, epoch(1)).await?.agenda;
@@ -364,12 +387,12 @@ pub async fn the_outbox_keeps_its_order_and_is_cleared_from_the_front(
     store.open(0, epoch(1)).await?;
     let batch = Commit {
         outbox: (0..4).map(|n| entry(n, "first")).collect(),
-        ..commit(0, epoch(1), 1)
+        ..commit(0, epoch(1), 0..1)
     };
     store.commit(batch).await?;
     let batch = Commit {
         outbox: vec![entry(4, "second"), entry(5, "")],
-        ..commit(0, epoch(1), 2)
+        ..commit(0, epoch(1), 1..2)
     };
     store.commit(batch).await?;
     store.clear_outbox(0, epoch(1), 3).await?;
@@ -389,7 +412,7 @@ pub async fn sequences_rise_for_ever(store: Arc<dyn RecordStore>) -> PortResult<
         assert_eq!(state.next_sequence, claim - 1);
         let batch = Commit {
             outbox: vec![entry(state.next_sequence, "a")],
-            ..commit(0, epoch(claim), claim)
+            ..commit(0, epoch(claim), claim - 1..claim)
         };
         store.commit(batch).await?;
         store.clear_outbox(0, epoch(claim), claim).await?;
@@ -404,14 +427,14 @@ pub async fn an_outbox_that_skips_or_repeats_is_refused_whole(
     store.open(0, epoch(1)).await?;
     let first = Commit {
         outbox: vec![entry(0, "a"), entry(1, "b")],
-        ..commit(0, epoch(1), 1)
+        ..commit(0, epoch(1), 0..1)
     };
     store.commit(first).await?;
     for sequences in [vec![1], vec![3], vec![2, 4], vec![2, 2]] {
         let wrong = Commit {
             records: vec![record(1, b"lost")],
             outbox: sequences.into_iter().map(|n| entry(n, "c")).collect(),
-            ..commit(0, epoch(1), 2)
+            ..commit(0, epoch(1), 1..2)
         };
         let refused = store.commit(wrong).await;
         assert_eq!(refusal(refused), Some(PortErrorKind::Refused));
@@ -434,7 +457,7 @@ pub async fn the_shared_fold_is_kept_until_it_is_replaced(
     ] {
         let batch = Commit {
             shared,
-            ..commit(0, epoch(1), position)
+            ..commit(0, epoch(1), position - 1..position)
         };
         store.commit(batch).await?;
         assert_eq!(store.open(0, epoch(1)).await?.shared, expected);
@@ -448,7 +471,7 @@ pub async fn partitions_are_apart(store: Arc<dyn RecordStore>) -> PortResult<()>
     let batch = Commit {
         records: vec![record(1, b"of 0")],
         outbox: vec![entry(0, "of 0")],
-        ..commit(0, epoch(1), 5)
+        ..commit(0, epoch(1), 0..5)
     };
     store.commit(batch).await?;
     assert_eq!(store.load(1, &[key(1)]).await?, [None]);
@@ -472,7 +495,7 @@ pub async fn concurrent_owners_of_partitions_do_not_disturb_one_another(
                 let batch = Commit {
                     records: vec![record(u128::from(n), &partition.to_be_bytes())],
                     outbox: vec![entry(n, "x")],
-                    ..commit(partition, epoch(1), n + 1)
+                    ..commit(partition, epoch(1), n..n + 1)
                 };
                 store.commit(batch).await?;
             }

@@ -1,4 +1,4 @@
-//! A record store that fails, loses its last second or all it had, and then knows nobody until it is opened again.
+//! A record store that fails, loses its last second or all it had, and does not know that it did.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,8 +35,6 @@ struct Partition {
     now: Durable,
     /// What it was before each of the last changes.
     past: VecDeque<(Instant, Durable)>,
-    /// False after a crash: every owner has to open it again.
-    is_open: bool,
 }
 
 impl Partition {
@@ -87,7 +85,6 @@ impl SimStore {
                 partition.now = durable.clone();
             }
             partition.past.clear();
-            partition.is_open = false;
         }
     }
 
@@ -129,9 +126,8 @@ impl SimStore {
             Some(known) if known > epoch => {
                 return refuse(PortErrorKind::Conflict, "there is a later claim");
             }
-            // After it came back it knows nobody, or a former owner that opened it first: whoever wants to go on has to
-            // take up what is there now.
-            known if !partition.is_open || known != Some(epoch) => {
+            // It came back without this opening: whoever wants to go on has to take up what is there now.
+            known if known != Some(epoch) => {
                 return refuse(PortErrorKind::Unavailable, "the store came back");
             }
             Some(_) | None => {}
@@ -180,7 +176,6 @@ impl RecordStore for SimStore {
             }
             held.remember();
             held.now.epoch = Some(epoch);
-            held.is_open = true;
             let records = held.now.records.values();
             PartitionState {
                 position: held.now.position,
@@ -197,25 +192,29 @@ impl RecordStore for SimStore {
     async fn load(&self, partition: u32, keys: &[SubjectHash]) -> PortResult<Vec<Option<Vec<u8>>>> {
         self.trouble.before("load").await?;
         let partitions = self.partitions();
-        let Some(held) = partitions.get(&partition).filter(|held| held.is_open) else {
-            let operation = format!("load records of partition {partition}: the store came back");
-            return Err(PortError::new(PortErrorKind::Unavailable, operation));
-        };
-        let bytes = |key| held.now.records.get(key)?.bytes.clone();
+        let held = partitions.get(&partition);
+        let bytes = |key| held?.now.records.get(key)?.bytes.clone();
         Ok(keys.iter().map(bytes).collect())
     }
 
     async fn commit(&self, commit: Commit) -> PortResult<()> {
         self.trouble.before("commit").await?;
         let drops = self.canary == Some(Canary::StoreDropsCommits) && self.dice.happens(50);
-        self.with_owned(commit.partition, commit.epoch, |partition| {
+        let number = commit.partition;
+        self.with_owned(number, commit.epoch, |partition| {
+            let is_fenced = self.canary != Some(Canary::NobodyFences);
+            if is_fenced && commit.follows != partition.now.position {
+                let operation = format!("commit to partition {number}: the store came back");
+                return Err(PortError::new(PortErrorKind::Unavailable, operation));
+            }
             partition.remember();
             if drops {
                 partition.now.position = commit.position;
             } else {
                 take(&mut partition.now, commit);
             }
-        })?;
+            Ok(())
+        })??;
         self.trouble.after("commit").await
     }
 

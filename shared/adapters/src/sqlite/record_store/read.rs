@@ -18,6 +18,7 @@ use super::write::Statements;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) epoch: Epoch,
+    pub(super) position: u64,
     pub(super) next_sequence: u64,
 }
 
@@ -26,7 +27,7 @@ pub(super) async fn held(
     partition: u32,
 ) -> Result<Option<Held>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT log_id, claim_position, next_sequence FROM partitions WHERE partition = ?",
+        "SELECT log_id, claim_position, position, next_sequence FROM partitions WHERE partition = ?",
     )
     .bind(partition)
     .fetch_optional(&mut **transaction)
@@ -38,7 +39,8 @@ pub(super) async fn held(
                 log: LogId(log.cast_unsigned()),
                 claim_offset: from_column(row.try_get(1)?)?,
             },
-            next_sequence: from_column(row.try_get(2)?)?,
+            position: from_column(row.try_get(2)?)?,
+            next_sequence: from_column(row.try_get(3)?)?,
         })
     })
     .transpose()
