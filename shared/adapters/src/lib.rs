@@ -1,8 +1,14 @@
-//! The outside world behind the ports: SQLite, memory, geo databases. Knows no thresholds, rules or scores; no adapter knows another.
+//! The outside world behind the ports: Kafka, Redis, PostgreSQL, SQLite, memory, geo databases. Knows no thresholds, rules or scores; no adapter knows another.
 
 #[cfg(feature = "geo")]
 pub mod geo;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -77,16 +77,19 @@ pub enum Topic {
     Progress,
     /// Receipts of enforcement points (acknowledged cursors), for the recorder; one partition.
     Receipts,
+    /// Latest assessments, for the recorder, best effort; one partition.
+    Standings,
 }
 
 impl Topic {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Signals,
         Self::Decisions,
         Self::Shadow,
         Self::DeadLetters,
         Self::Progress,
         Self::Receipts,
+        Self::Standings,
     ];
 
     pub fn name(self) -> &'static str {
@@ -97,6 +100,7 @@ impl Topic {
             Self::DeadLetters => "dead-letters",
             Self::Progress => "progress",
             Self::Receipts => "receipts",
+            Self::Standings => "standings",
         }
     }
 

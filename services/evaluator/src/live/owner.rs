@@ -257,7 +257,11 @@ impl<'a> Owner<'a> {
             match topic {
                 Topic::Decisions => self.reporter.decisions_offset = offset + 1,
                 Topic::Signals => self.reporter.note_derived(partition, offset),
-                Topic::Shadow | Topic::DeadLetters | Topic::Progress | Topic::Receipts => {}
+                Topic::Shadow
+                | Topic::DeadLetters
+                | Topic::Progress
+                | Topic::Receipts
+                | Topic::Standings => {}
             }
         }
         Ok(())

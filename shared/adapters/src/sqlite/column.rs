@@ -13,6 +13,7 @@ pub(crate) fn topic_number(topic: Topic) -> i64 {
         Topic::DeadLetters => 3,
         Topic::Progress => 4,
         Topic::Receipts => 5,
+        Topic::Standings => 6,
     }
 }
 

@@ -264,10 +264,19 @@ pub async fn a_claim_that_did_not_open_changes_nothing(
     store: Arc<dyn RecordStore>,
 ) -> PortResult<()> {
     let unavailable = Some(PortErrorKind::Unavailable);
-    assert_eq!(refusal(store.commit(commit(0, epoch(1), 0..1)).await), unavailable);
+    assert_eq!(
+        refusal(store.commit(commit(0, epoch(1), 0..1)).await),
+        unavailable
+    );
     store.open(0, epoch(1)).await?;
-    assert_eq!(refusal(store.commit(commit(0, epoch(2), 0..9)).await), unavailable);
-    assert_eq!(refusal(store.clear_outbox(0, epoch(2), 9).await), unavailable);
+    assert_eq!(
+        refusal(store.commit(commit(0, epoch(2), 0..9)).await),
+        unavailable
+    );
+    assert_eq!(
+        refusal(store.clear_outbox(0, epoch(2), 9).await),
+        unavailable
+    );
     assert_eq!(store.open(0, epoch(1)).await?.position, 0);
     Ok(())
 }

@@ -1,0 +1,1 @@
+//! The record store on Redis. Knows no other adapter.
