@@ -347,13 +347,8 @@ fn spawn_evaluator(tasks: &mut TaskGroup, settings: &Settings, ports: &Ports, me
         "evaluator",
         live::run(evaluator, assigned, shutdown.clone()),
     );
-    let parts = RecorderParts {
-        bus: Arc::clone(&ports.bus),
-        ledger: Arc::clone(&ports.ledger),
-        metrics: metrics.clone(),
-    };
-    let standings = caerus_console::run_standings(receiver, parts, shutdown);
-    tasks.spawn("standings", unfailing(standings));
+    let telling = live::tell_standings(receiver, Arc::clone(&ports.bus), shutdown);
+    tasks.spawn("standings", unfailing(telling));
 }
 
 /// Says where everything is.

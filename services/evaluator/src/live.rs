@@ -10,6 +10,7 @@ mod standing;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wake;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ use tokio::sync::{mpsc, watch};
 use crate::fold::Settings;
 use crate::fold::policies::Policies;
 use owner::Owner;
+
+pub use told::tell_standings;
 
 /// What a task has to finish its batch after it was asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);

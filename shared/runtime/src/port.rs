@@ -403,7 +403,7 @@ pub struct StoredToken {
 pub trait Ledger: Send + Sync + std::fmt::Debug {
     async fn record_decisions(&self, decisions: &[LedgerDecision]) -> PortResult<()>;
     async fn record_receipts(&self, receipts: &[Receipt]) -> PortResult<()>;
-    /// Sessions not assessed for [`SESSION_STANDING_KEPT`] before the newest given are let go.
+    /// Of several of one subject and session the latest stays. Sessions not assessed for [`SESSION_STANDING_KEPT`] before the newest given are let go.
     async fn record_standings(&self, standings: &[SubjectStanding]) -> PortResult<()>;
     async fn record_enforcement_point(&self, point: &EnforcementPoint) -> PortResult<()>;
     async fn record_audit(&self, entry: &AuditEntry) -> PortResult<()>;
