@@ -14,6 +14,7 @@ use caerus_gateway::{Gateway, GatewayParts};
 use caerus_ingest::{Kept, dead_letter};
 use caerus_runtime::auth::TokenTable;
 use caerus_runtime::config::Settings;
+use caerus_runtime::health::Health;
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::port::{Geo, RecordStore};
 use caerus_runtime::tasks::TaskGroup;
@@ -59,6 +60,7 @@ pub(crate) struct Roles<'a> {
     pub(crate) ports: &'a Ports,
     pub(crate) tokens: &'a TokenTable,
     pub(crate) metrics: &'a Metrics,
+    pub(crate) health: &'a Health,
 }
 
 /// What the evaluator alone needs.
@@ -145,6 +147,7 @@ impl Roles<'_> {
                 store: bench.store,
                 clock: Arc::clone(&self.ports.clock),
                 metrics: self.metrics.clone(),
+                health: self.health.clone(),
                 standings: Some(sender),
             },
             model: Arc::new(self.settings.model.clone()),
@@ -198,6 +201,7 @@ impl Roles<'_> {
             bus: Arc::clone(&self.ports.bus),
             ledger: Arc::clone(&self.ports.ledger),
             metrics: self.metrics.clone(),
+            health: self.health.clone(),
         };
         tasks.spawn("recorder", caerus_console::run(recorder, shutdown.clone()));
         let parts = ConsoleParts {

@@ -158,6 +158,7 @@ async fn start(
         ports: &ports,
         tokens: &tokens,
         metrics,
+        health: &health,
     };
     let routes = roles.spawn(&mut tasks, parts);
     tasks.spawn("listener", server.serve(routes, shutdown.clone()));

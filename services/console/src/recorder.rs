@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caerus_engine::number::float;
+use caerus_runtime::health::{Condition, Health};
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::metric::label::{LedgerTable, Room};
 use caerus_runtime::port::{
@@ -29,6 +30,8 @@ const BATCH: ReadLimit = ReadLimit {
 };
 /// How long the topics go unread where nothing tells that something was appended.
 const POLL: Duration = Duration::from_secs(1);
+/// The condition's name in the process's health.
+const RECORDING: &str = "recorder";
 /// What is recorded.
 const RECORDED: [Topic; 4] = [
     Topic::Decisions,
@@ -43,6 +46,7 @@ pub struct RecorderParts {
     pub bus: Arc<dyn Bus>,
     pub ledger: Arc<dyn Ledger>,
     pub metrics: Metrics,
+    pub health: Health,
 }
 
 /// The recorder's loop: everything decided and acknowledged goes into the ledger. Ends with the shutdown.
@@ -61,6 +65,7 @@ struct Recorder {
     parts: RecorderParts,
     shutdown: Shutdown,
     retry: Retry,
+    recording: Condition,
     /// Where to read on.
     places: Vec<Place>,
 }
@@ -78,6 +83,7 @@ impl Recorder {
         Self {
             retry: Retry::new(RetryPolicy::LOOP, Jitter::random(), retries),
             places: Vec::new(),
+            recording: parts.health.condition(RECORDING),
             parts,
             shutdown,
         }
@@ -86,6 +92,7 @@ impl Recorder {
     async fn run(&mut self) -> Result<(), RetryError> {
         let mut appended = RECORDED.map(|topic| self.parts.bus.appended(topic));
         self.places = self.find_places().await?;
+        self.recording.ready();
         loop {
             let mut recorded = 0;
             for index in 0..self.places.len() {
@@ -156,9 +163,16 @@ impl Recorder {
         let started = Instant::now();
         let rows = Rows::of(place, &batch.records);
         let parts = self.parts.clone();
-        self.retry
-            .run(&self.shutdown, || write(&parts, &rows, place, batch.next))
-            .await?;
+        let recording = &self.recording;
+        let write = || async {
+            let written = write(&parts, &rows, place, batch.next).await;
+            if let Err(failure) = &written {
+                recording.failing(chain(failure));
+            }
+            written
+        };
+        self.retry.run(&self.shutdown, write).await?;
+        recording.ready();
         let metrics = &self.parts.metrics;
         metrics
             .console
