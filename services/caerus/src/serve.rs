@@ -92,3 +92,66 @@ fn plan(args: &Args, settings: &Settings) -> Result<Plan, Failure> {
         has_demo: false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use caerus_runtime::config::Sources;
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    fn plan_of(role: Role, file: &std::path::Path) -> Result<Plan, Failure> {
+        let settings = Settings::load(&Sources {
+            file: Some(file),
+            environment: &Environment::default(),
+            flags: &[],
+        });
+        let args = Args {
+            roles: vec![role],
+            config: Some(file.to_owned()),
+            listen: None,
+            log_format: None,
+        };
+        plan(&args, &settings.unwrap())
+    }
+
+    #[test]
+    fn every_role_has_an_example_that_would_start() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/config");
+        let examples = std::fs::read_dir(folder).unwrap();
+        let mut found: Vec<String> = examples
+            .filter_map(|entry| {
+                let path = entry.unwrap().path();
+                let is_example = path.extension().is_some_and(|kind| kind == "toml");
+                is_example.then(|| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            })
+            .collect();
+        found.sort_unstable();
+        let roles = Role::value_variants().iter();
+        let mut names: Vec<_> = roles.clone().map(|role| role.name().to_owned()).collect();
+        names.sort_unstable();
+        assert_eq!(found, names);
+        for role in roles {
+            let file = format!("{folder}/{}.toml", role.name());
+            let planned = plan_of(*role, std::path::Path::new(&file)).unwrap();
+            assert_eq!(planned.roles, BTreeSet::from([*role]));
+        }
+    }
+
+    #[test]
+    fn what_is_not_shared_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("caerus.toml");
+        std::fs::write(&file, "[kafka]\nbrokers = [\"127.0.0.1:9092\"]\n").unwrap();
+        for (role, missing) in [
+            (Role::Gateway, "lacks postgres.url:"),
+            (Role::Evaluator, "lacks redis.urls, postgres.url:"),
+        ] {
+            let Err(Failure::BadConfig(error)) = plan_of(role, &file) else {
+                panic!("{role:?}");
+            };
+            let text = error.to_string();
+            assert!(text.contains(missing), "{text}");
+        }
+    }
+}
