@@ -38,9 +38,13 @@ bench: ## Measures how fast events are replayed beside merely parsing them, and 
 pages: ## Writes the reference pages under deploy/reference anew from the code
 	CAERUS_WRITE_PAGES=1 $(CARGO) test --locked --workspace --test house pages::
 
-services-up: ## Starts nginx with caerus-enforcer on loopback, in front of a page, beside a running `make run`
-	$(CARGO) build --locked --profile quick -p caerus-enforcer-bin --bin caerus-enforcer
-	./deploy/scripts/services-up
+services-up: ## Starts Kafka, Redis and PostgreSQL on loopback, then nginx with caerus-enforcer beside a running `make run`
+	./deploy/scripts/servers up
+	@if [ -r "$${CAERUS_DATA:-$(DATA)}/enforcement-point.token" ]; then \
+		$(CARGO) build --locked --profile quick -p caerus-enforcer-bin --bin caerus-enforcer; \
+		CAERUS_DATA="$${CAERUS_DATA:-$(DATA)}" ./deploy/scripts/services-up; \
+	else echo 'services-up: nginx and caerus-enforcer wait for `make run`, which makes their token; then say this again'; fi
 
-services-down: ## Stops what services-up started, and nothing else
+services-down: ## Stops what services-up started, and nothing else; what the servers hold stays under target/services
 	./deploy/scripts/services-down
+	./deploy/scripts/servers down
