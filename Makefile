@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 DATA ?= ./caerus-data
+# What tests and lints build: everything. What `make run` builds holds the embedded adapters alone.
+ALL := --locked --workspace --features caerus/distributed
 
 .PHONY: help run test lint bench pages services-up services-down
 
@@ -18,16 +20,17 @@ run: ## Builds Caerus and plays a simulated organisation under attack; data in .
 
 test: ## Installs what the tests need, then runs all of them: house rules, then parts, then stories and real programs
 	./deploy/scripts/install-test-deps
-	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace --test house
-	$(CARGO) test --locked --workspace --lib --bins
-	$(CARGO) test --locked --workspace --test '*'
-	$(CARGO) test --locked --workspace --doc
+	$(CARGO) build $(ALL) --all-targets
+	$(CARGO) test $(ALL) --test house
+	./deploy/scripts/with-servers $(CARGO) test $(ALL) --lib --bins
+	./deploy/scripts/with-servers $(CARGO) test $(ALL) --test '*'
+	$(CARGO) test $(ALL) --doc
 
 lint: ## Format, lints as errors, documentation without warnings, licences and bans (the last where cargo-deny is installed)
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p caerus --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check; \
 	else echo 'lint: cargo-deny is not installed, so that deny.toml was not checked (cargo install cargo-deny)'; fi
 
