@@ -173,3 +173,6 @@ fn add_mild(wishes: &mut Wishes, target: Target, obligation: &Obligation) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests;
