@@ -281,7 +281,6 @@ fn every_fact_can_be_asked_for() {
         "context.device has jailbroken && !context.device.jailbroken",
         "context.account_disabled",
         "context.learning",
-        "context.surge.users == 8 && context.surge.failed > 8",
         "context.surge == {users: 8, failed: 9, shards: 2}",
         "principal == User::\"alice\"",
         "resource == Session::\"s-1\"",
