@@ -7,6 +7,8 @@ mod justice;
 #[cfg(test)]
 mod replayed;
 #[cfg(test)]
+mod spray;
+#[cfg(test)]
 mod tale;
 #[cfg(test)]
 mod worked_rows;

@@ -64,7 +64,6 @@ fn scope_name(scope: caerus_engine::decide::Scope) -> &'static str {
         Scope::Device => "device",
         Scope::Workload => "workload",
         Scope::App => "app",
-        Scope::Tenant => "tenant",
     }
 }
 

@@ -105,6 +105,11 @@ impl Climate {
         self.tenants.get(tenant)?.networks.get(&prefix)
     }
 
+    /// The surges under way in the tenant, by the shard that sees each.
+    pub fn surges(&self, tenant: &TenantId) -> Option<&BTreeMap<u16, Surge>> {
+        Some(&self.tenants.get(tenant)?.surges)
+    }
+
     /// The strongest surge under way in the tenant.
     pub fn surge(&self, tenant: &TenantId) -> Option<&Surge> {
         self.tenants

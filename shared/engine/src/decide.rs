@@ -10,6 +10,7 @@ use crate::id::{
     AcrValue, AppId, CountryCode, DecisionId, DeviceId, EventId, PrincipalId, RevisionId, RuleId,
     SessionId, SubjectKey, TenantId, UserId, WorkloadId,
 };
+use crate::limits::FIRST_SHARD;
 use crate::number::Score;
 use crate::score::{Contribution, Hypothesis, Level};
 use crate::signal::{EdrState, NetworkClass};
@@ -56,7 +57,10 @@ impl Target {
                 tenant,
                 device: device.clone(),
             },
-            _ => SubjectKey::Tenant { tenant, shard: 0 },
+            _ => SubjectKey::Tenant {
+                tenant,
+                shard: FIRST_SHARD,
+            },
         }
     }
 
@@ -228,6 +232,16 @@ pub struct Facts {
     pub device_facts: DeviceFacts,
     pub is_account_disabled: bool,
     pub is_learning: bool,
+    /// On a tenant's facts alone; nothing elsewhere.
+    pub surge: SurgeFacts,
+}
+
+/// The surge of failed logins under way in a tenant, over the shards that see it; zeros where none does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SurgeFacts {
+    pub users: u32,
+    pub failed: u32,
+    pub shards: u32,
 }
 
 /// What is known of the device at hand; `None` says nothing was reported.
@@ -249,8 +263,8 @@ pub enum Scope {
     UserDevice,
     Device,
     Workload,
+    /// Apps that the rule names. A tenant is no scope: no member of a target names it.
     App,
-    Tenant,
 }
 
 /// What one matching rule asks for.
@@ -261,8 +275,8 @@ pub struct Obligation {
     pub action: Action,
     pub scope: Scope,
     pub mode: Mode,
-    /// For scope `App`.
-    pub app: Option<AppId>,
+    /// For scope `App`: those it is about; empty elsewhere.
+    pub apps: BTreeSet<AppId>,
     /// How long a decision from it is in force; at most [`crate::limits::DECISION_LIFE`].
     pub life: Option<Span>,
 }

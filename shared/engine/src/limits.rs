@@ -4,6 +4,10 @@ use crate::time::Span;
 
 /// How many records a tenant's statistics are spread over.
 pub const TENANT_SHARDS: u16 = 64;
+/// The shard whose record owns what is decided about the tenant's apps.
+pub const FIRST_SHARD: u16 = 0;
+/// Apps that policy may ask something of in one tenant, enforced and shadow counted apart.
+pub const APPS_PER_TENANT: usize = 32;
 
 /// Live sessions kept for a user; beyond it the one idle longest leaves.
 pub const SESSIONS_PER_USER: usize = 32;
@@ -55,6 +59,14 @@ const _: () = assert!(
 const _: () = assert!(
     POPULATION_VALUES * 96 <= POPULATION_BYTES,
     "the population record is bounded"
+);
+const _: () = assert!(
+    2 * APPS_PER_TENANT <= IN_FORCE_PER_SUBJECT,
+    "what policy asks of apps never pushes itself out"
+);
+const _: () = assert!(
+    FIRST_SHARD < TENANT_SHARDS,
+    "the first shard is one of them"
 );
 const _: () = assert!(
     RENEWAL_LEAD.0 < DECISION_LIFE.0,

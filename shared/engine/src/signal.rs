@@ -91,6 +91,9 @@ pub enum Fact {
     DeviceSeen { user: UserId },
     /// For a device's user: what is held against the device. Derived, never from outside.
     DeviceStanding(DeviceStanding),
+    /// For the tenant's first shard: a shard's surge began, grew, went on or ended, and the climate says so by now.
+    /// Derived, never from outside.
+    TenantSurge { shard: u16, is_over: bool },
 }
 
 /// What the client of a login or a request showed of itself.

@@ -1,6 +1,7 @@
 //! The one door's arguments and its answer.
 
 mod accesses;
+mod apps;
 mod device;
 pub(crate) mod door;
 mod exhibits;
@@ -11,6 +12,7 @@ mod moment;
 mod network;
 mod sessions;
 mod step_ups;
+mod tenant;
 mod user;
 mod verdicts;
 mod workload;

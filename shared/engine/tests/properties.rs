@@ -70,7 +70,7 @@ impl Policy for Thresholds {
                 action,
                 scope,
                 mode,
-                app: None,
+                apps: BTreeSet::new(),
                 life: None,
             })
             .collect()

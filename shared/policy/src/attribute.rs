@@ -27,10 +27,13 @@ pub(crate) enum Attribute {
     Jailbroken,
     AccountDisabled,
     Learning,
+    SurgeUsers,
+    SurgeFailed,
+    SurgeShards,
 }
 
 impl Attribute {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Of,
         Self::Tenant,
         Self::Score,
@@ -55,6 +58,9 @@ impl Attribute {
         Self::Jailbroken,
         Self::AccountDisabled,
         Self::Learning,
+        Self::SurgeUsers,
+        Self::SurgeFailed,
+        Self::SurgeShards,
     ];
 
     /// The path below `context`, with dots.
@@ -84,6 +90,9 @@ impl Attribute {
             Self::Jailbroken => "device.jailbroken",
             Self::AccountDisabled => "account_disabled",
             Self::Learning => "learning",
+            Self::SurgeUsers => "surge.users",
+            Self::SurgeFailed => "surge.failed",
+            Self::SurgeShards => "surge.shards",
         }
     }
 
@@ -109,6 +118,9 @@ impl Attribute {
                 | Self::Misuse
                 | Self::StepUpAge
                 | Self::SessionAge
+                | Self::SurgeUsers
+                | Self::SurgeFailed
+                | Self::SurgeShards
         )
     }
 }

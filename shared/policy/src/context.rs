@@ -1,6 +1,6 @@
 //! Facts as Cedar sees them: principal, resource and the context record. Knows the schema's names, no policy.
 
-use caerus_engine::decide::{DeviceFacts, Facts, FactsOf};
+use caerus_engine::decide::{DeviceFacts, Facts, FactsOf, SurgeFacts};
 use caerus_engine::evidence::Code;
 use caerus_engine::score::{Hypothesis, Level};
 use caerus_engine::signal::{EdrState, NetworkClass};
@@ -171,7 +171,7 @@ type Pairs = Vec<(String, RestrictedExpression)>;
 fn pairs(facts: &Facts) -> Option<Pairs> {
     let hypothesis = facts.hypothesis.map_or(NO_HYPOTHESIS, Hypothesis::name);
     let codes = facts.codes.iter().map(|code| text(code.name()));
-    let mut pairs: Pairs = Vec::with_capacity(15);
+    let mut pairs: Pairs = Vec::with_capacity(16);
     let mut put = |name: &str, value: RestrictedExpression| pairs.push((name.to_owned(), value));
     put("of", text(of_name(facts.of)));
     put("tenant", text(facts.tenant.as_str()));
@@ -190,6 +190,7 @@ fn pairs(facts: &Facts) -> Option<Pairs> {
         "learning",
         RestrictedExpression::new_bool(facts.is_learning),
     );
+    put("surge", surge(facts.surge)?);
     if let Some(country) = facts.country {
         put("country", text(&country.to_string()));
     }
@@ -211,6 +212,17 @@ fn scores(facts: &Facts) -> Option<RestrictedExpression> {
         .zip(facts.scores)
         .map(|(hypothesis, score)| (hypothesis.name().to_owned(), number(score.0)));
     RestrictedExpression::new_record(named).ok()
+}
+
+fn surge(surge: SurgeFacts) -> Option<RestrictedExpression> {
+    let SurgeFacts {
+        users,
+        failed,
+        shards,
+    } = surge;
+    let members = [("users", users), ("failed", failed), ("shards", shards)];
+    let members = members.map(|(name, value)| (name.to_owned(), number(value)));
+    RestrictedExpression::new_record(members).ok()
 }
 
 fn device(facts: &Facts) -> Option<RestrictedExpression> {

@@ -24,16 +24,17 @@
 //! | --- | --- |
 //! | `@id("…")` | required; unique in the set; named in decisions |
 //! | `@respond("revoke" \| "step_up" \| "restrict")` | required |
-//! | `@scope("session" \| "user" \| "user_device" \| "device" \| "workload" \| "app" \| "tenant")` | required |
+//! | `@scope("session" \| "user" \| "user_device" \| "device" \| "workload" \| "app")` | required |
 //! | `@mode("enforce" \| "shadow")` | default `enforce` |
 //! | `@acr_values("a b")`, `@max_age("15m")` | of `step_up`; the first is required there |
 //! | `@sensitivity_above("2")`, `@apps("payroll hr")` | of `restrict`; one of them at least |
-//! | `@app("payroll")` | of scope `app`, required there |
+//! | `@apps("payroll hr")` | of scope `app`, whatever it responds; required there |
 //! | `@for("8h")` | how long a decision is in force; at most 24 h, which is the default |
 //!
 //! Rules add up: an obligation of every rule that matches is handed out, and the engine joins those of one target.
 //! A rule is judged where its scope's records are: `session` on a session's facts, `user` and `user_device` on a session's
-//! and on a user's, `device` and `workload` on their own, `app` and `tenant` on the tenant's.
+//! and on a user's, `device` and `workload` on their own, `app` on the tenant's. An app's
+//! rule may not revoke: it goes by failed logins, which anybody can make.
 
 mod attribute;
 mod classes;

@@ -1,6 +1,8 @@
 //! Files to a policy set: parsed, validated against the schema, annotations read; or every problem with its place.
 //! Reading the directory is the caller's.
 
+mod apps;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use caerus_engine::decide::{Action, Obligation, Scope};
@@ -183,6 +185,7 @@ impl<'a> Loading<'a> {
     fn check_rules(&mut self, sources: &[Source<'a>]) {
         self.drafts.sort_by(|a, b| a.rule.rule.cmp(&b.rule.rule));
         self.refuse_repeated_ids();
+        self.check_apps();
         if self.drafts.is_empty() && self.problems.is_empty() {
             let empty = Source {
                 name: "policies",
@@ -370,6 +373,16 @@ fn unreachable_scope(draft: &Draft<'_>, schema: &Schema) -> Option<PolicyProblem
 fn unmet_step_up(draft: &Draft<'_>) -> Option<PolicyProblem> {
     let is_step_up = matches!(draft.rule.action, Action::StepUp { .. });
     let is_without_login = matches!(draft.rule.scope, Scope::Device | Scope::Workload);
+    if is_step_up && draft.rule.scope == Scope::App {
+        return Some(
+            PolicyProblem::at(
+                draft.source,
+                draft.offset,
+                "a session without `auth_time` cannot meet a step-up of scope `app`",
+            )
+            .with_help("it is met by a verified token alone, and else lasts as long as the surge"),
+        );
+    }
     (is_step_up && is_without_login).then(|| {
         PolicyProblem::at(
             draft.source,

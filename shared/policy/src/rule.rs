@@ -17,24 +17,22 @@ pub(crate) const NAMES_MAX: usize = 64;
 pub(crate) const SENSITIVITY_ABOVE_MAX: u8 = 3;
 
 const RESPONSES: &str = "`revoke`, `step_up` or `restrict`";
-const SCOPES: [(&str, Scope); 7] = [
+const SCOPES: [(&str, Scope); 6] = [
     ("session", Scope::Session),
     ("user", Scope::User),
     ("user_device", Scope::UserDevice),
     ("device", Scope::Device),
     ("workload", Scope::Workload),
     ("app", Scope::App),
-    ("tenant", Scope::Tenant),
 ];
 
-/// Every annotation there is, with the response it belongs to; `None` fits all.
-const ANNOTATIONS: [(&str, Option<&str>); 10] = [
+/// Every annotation there is, with the response it belongs to; `None` fits all. In scope `app`, `apps` fits all too.
+const ANNOTATIONS: [(&str, Option<&str>); 9] = [
     ("id", None),
     ("respond", None),
     ("scope", None),
     ("mode", None),
     ("for", None),
-    ("app", None),
     ("acr_values", Some("step_up")),
     ("max_age", Some("step_up")),
     ("sensitivity_above", Some("restrict")),
@@ -48,7 +46,7 @@ pub(crate) fn is_judged_on(scope: Scope, of: FactsOf) -> bool {
         Scope::User | Scope::UserDevice => matches!(of, FactsOf::Session | FactsOf::User),
         Scope::Device => of == FactsOf::Device,
         Scope::Workload => of == FactsOf::Workload,
-        Scope::App | Scope::Tenant => of == FactsOf::Tenant,
+        Scope::App => of == FactsOf::Tenant,
     }
 }
 
@@ -93,8 +91,8 @@ impl<'a> Notes<'a> {
         let mode = self.mode();
         let life = self.life();
         let scope = self.scope();
-        let app = self.app(scope);
-        let action = self.action();
+        let apps = self.apps_of_scope(scope);
+        let action = self.action(scope);
         match (rule, mode, scope, action) {
             (Some(rule), Some(mode), Some(scope), Some(action)) if self.problems.is_empty() => {
                 Ok(Obligation {
@@ -102,7 +100,7 @@ impl<'a> Notes<'a> {
                     action,
                     scope,
                     mode,
-                    app,
+                    apps,
                     life,
                 })
             }
@@ -178,6 +176,11 @@ impl<'a> Notes<'a> {
         let note = self.required("scope", &format!("whom it is about: {names}"))?;
         match SCOPES.iter().find(|(name, _)| *name == note.value) {
             Some((_, scope)) => Some(*scope),
+            None if note.value == "tenant" => self.refuse(
+                note,
+                "@scope cannot be `tenant`: a decision has no member that names one".to_owned(),
+                "write @scope(\"app\") with the apps it is about in @apps, or @scope(\"user\")",
+            ),
             None => self.refuse(
                 note,
                 format!("@scope cannot be {}", quoted(note.value)),
@@ -186,36 +189,34 @@ impl<'a> Notes<'a> {
         }
     }
 
-    fn app(&mut self, scope: Option<Scope>) -> Option<AppId> {
-        match (self.get("app"), scope) {
-            (Some(note), Some(Scope::App)) => match name(note.value) {
-                Ok(app) => Some(AppId::new(app)),
-                Err(message) => {
-                    self.refuse(note, format!("@app: {message}"), "e.g. @app(\"payroll\")")
-                }
-            },
-            (None, Some(Scope::App)) => self.miss(
-                "app",
-                "scope `app` needs the app's name, e.g. @app(\"payroll\")",
-            ),
-            (Some(note), Some(_)) => self.refuse(
-                note,
-                "@app belongs to @scope(\"app\")".to_owned(),
-                "to restrict apps, write @respond(\"restrict\") with @apps",
-            ),
-            (_, None) | (None, Some(_)) => None,
+    /// The apps that a rule of scope `app` is about; what `@apps` means in other scopes, its response says.
+    fn apps_of_scope(&mut self, scope: Option<Scope>) -> BTreeSet<AppId> {
+        if scope != Some(Scope::App) {
+            return BTreeSet::new();
         }
+        let help = "scope `app` needs the names of the apps, e.g. @apps(\"payroll hr\")";
+        let note = self.required("apps", help);
+        let names = note.and_then(|note| self.names(note)).unwrap_or_default();
+        names.into_iter().map(AppId::new).collect()
     }
 
-    fn action(&mut self) -> Option<Action> {
+    fn action(&mut self, scope: Option<Scope>) -> Option<Action> {
         let note = self.required("respond", &format!("what is asked for: {RESPONSES}"))?;
-        self.refuse_of_other_response(note.value);
+        self.refuse_of_other_response(note.value, scope);
         match note.value {
+            "revoke" if scope == Some(Scope::App) => self.refuse(
+                note,
+                "@respond cannot be `revoke` in @scope(\"app\")".to_owned(),
+                "failed logins would end everybody's session; ask with `step_up` or `restrict`",
+            ),
             "revoke" => Some(Action::Revoke),
             "step_up" => self.requires().map(|requires| Action::StepUp {
                 requires,
                 restricts: None,
             }),
+            "restrict" if scope == Some(Scope::App) => {
+                self.restricts_of_apps().map(Action::Restrict)
+            }
             "restrict" => self.restricts(note).map(Action::Restrict),
             other => self.refuse(
                 note,
@@ -225,8 +226,11 @@ impl<'a> Notes<'a> {
         }
     }
 
-    fn refuse_of_other_response(&mut self, response: &str) {
+    fn refuse_of_other_response(&mut self, response: &str, scope: Option<Scope>) {
         for (annotation, belongs_to) in ANNOTATIONS {
+            if annotation == "apps" && scope == Some(Scope::App) {
+                continue;
+            }
             let Some(belongs_to) = belongs_to.filter(|belongs_to| *belongs_to != response) else {
                 continue;
             };
@@ -279,6 +283,16 @@ impl<'a> Notes<'a> {
         })
     }
 
+    /// A restriction that names nothing covers all: failed logins would close the apps to everybody.
+    fn restricts_of_apps(&mut self) -> Option<Restricts> {
+        let help = "what of the apps is closed, e.g. @sensitivity_above(\"2\")";
+        let note = self.required("sensitivity_above", help)?;
+        Some(Restricts {
+            sensitivity_above: Some(self.sensitivity(note)?),
+            apps: BTreeSet::new(),
+        })
+    }
+
     fn sensitivity(&mut self, note: Note<'a>) -> Option<u8> {
         match note.value.parse::<u8>() {
             Ok(level) if level <= SENSITIVITY_ABOVE_MAX => Some(level),
@@ -307,6 +321,10 @@ impl<'a> Notes<'a> {
     fn names(&mut self, note: Note<'a>) -> Option<Vec<String>> {
         let mut names = BTreeSet::new();
         for word in note.value.split_whitespace() {
+            if word.starts_with(',') || word.ends_with(',') {
+                let message = format!("@{} holds a comma", note.name);
+                return self.refuse(note, message, "names stand apart by spaces");
+            }
             match name(word) {
                 Ok(word) if names.insert(word.to_owned()) => {}
                 Ok(word) => {
@@ -426,7 +444,7 @@ mod tests {
             (FactsOf::User, "user user_device"),
             (FactsOf::Device, "device"),
             (FactsOf::Workload, "workload"),
-            (FactsOf::Tenant, "app tenant"),
+            (FactsOf::Tenant, "app"),
         ];
         for (of, expected) in table {
             let judged: Vec<&str> = SCOPES

@@ -107,7 +107,8 @@ fn has_target(scope: Scope, facts: &Facts) -> bool {
         Scope::User => facts.user.is_some(),
         Scope::Device => facts.device.is_some(),
         Scope::Workload => facts.workload.is_some(),
-        Scope::App | Scope::Tenant => true,
+        // The rule itself names them.
+        Scope::App => true,
     }
 }
 
@@ -144,7 +145,7 @@ impl core::fmt::Debug for PolicySet {
 mod tests {
     use std::sync::LazyLock;
 
-    use caerus_engine::decide::{DeviceFacts, FactsOf};
+    use caerus_engine::decide::{DeviceFacts, FactsOf, SurgeFacts};
     use caerus_engine::id::{DeviceId, SessionId, TenantId, UserId};
     use caerus_engine::number::Score;
     use caerus_engine::signal::NetworkClass;
@@ -161,6 +162,7 @@ mod tests {
     @id("g") @respond("revoke") @scope("user") forbid (principal == User::"bob", action, resource);
         @id("e") @respond("revoke") @scope("device") forbid (principal, action, resource) unless { context has session_age_s && context.session_age_s >= -5 };
         @id("f") @respond("revoke") @scope("session") forbid (principal, action, resource) when { context has step_up_age_s && context.step_up_age_s < 900 };
+        @id("h") @respond("revoke") @scope("session") forbid (principal, action, resource) when { context.surge.users >= 5 || context.surge.failed * 2 > 13 };
     "#;
 
     static SET: LazyLock<PolicySet> =
@@ -172,6 +174,7 @@ mod tests {
             scores in prop::array::uniform4(0u8..=100),
             edge in prop::sample::select(vec![0u8, 30, 40, 50, 60, 80]),
             ages in (prop::option::of(895u32..905), prop::option::of(0u32..3)),
+            surge in (3u32..7, 5u32..9),
             is_bob in any::<bool>(),
         ) -> Facts {
             Facts {
@@ -183,6 +186,11 @@ mod tests {
                 scores: scores.map(Score),
                 step_up_age_s: ages.0,
                 session_age_s: ages.1,
+                surge: SurgeFacts {
+                    users: surge.0,
+                    failed: surge.1,
+                    shards: 1,
+                },
                 ..blank()
             }
         }
@@ -241,6 +249,7 @@ mod tests {
             device_facts: DeviceFacts::default(),
             is_account_disabled: false,
             is_learning: false,
+            surge: SurgeFacts::default(),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use caerus_engine::decide::{DeviceFacts, Facts, FactsOf};
+use caerus_engine::decide::{DeviceFacts, Facts, FactsOf, SurgeFacts};
 use caerus_engine::id::{DeviceId, TenantId};
 use caerus_engine::number::Score;
 use caerus_engine::signal::NetworkClass;
@@ -187,6 +187,11 @@ impl Visible {
             is_learning: self
                 .seen(Attribute::Learning, || facts.is_learning)
                 .unwrap_or(false),
+            surge: SurgeFacts {
+                users: self.count(Attribute::SurgeUsers, facts.surge.users),
+                failed: self.count(Attribute::SurgeFailed, facts.surge.failed),
+                shards: self.count(Attribute::SurgeShards, facts.surge.shards),
+            },
         }
     }
 
@@ -204,6 +209,10 @@ impl Visible {
     fn score(&self, attribute: Attribute, score: Score) -> Score {
         let place = self.place(attribute, i64::from(score.0));
         Score(u8::try_from(place).unwrap_or(u8::MAX))
+    }
+
+    fn count(&self, attribute: Attribute, count: u32) -> u32 {
+        u32::try_from(self.place(attribute, i64::from(count))).unwrap_or(count)
     }
 
     fn age(&self, attribute: Attribute, age: Option<u32>) -> Option<u32> {

@@ -9,7 +9,9 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use caerus_engine::decide::{Action, DeviceFacts, Facts, FactsOf, Mode, Obligation, Policy, Scope};
+use caerus_engine::decide::{
+    Action, DeviceFacts, Facts, FactsOf, Mode, Obligation, Policy, Scope, SurgeFacts,
+};
 use caerus_engine::evidence::Code;
 use caerus_engine::id::{AcrValue, AppId, CountryCode, DeviceId, SessionId, TenantId, UserId};
 use caerus_engine::number::Score;
@@ -48,6 +50,7 @@ fn facts(of: FactsOf) -> Facts {
         device_facts: DeviceFacts::default(),
         is_account_disabled: false,
         is_learning: false,
+        surge: SurgeFacts::default(),
     }
 }
 
@@ -163,7 +166,7 @@ fn annotations_become_what_is_asked_for() {
         forbid (principal, action, resource);
         @id("b") @respond("restrict") @scope("session") @apps("payroll hr") @sensitivity_above("0") @mode("shadow")
         forbid (principal, action, resource);
-        @id("a") @respond("revoke") @scope("app") @app("payroll")
+        @id("a") @respond("step_up") @scope("app") @apps("payroll hr") @acr_values("x")
         forbid (principal, action, resource);
     "#);
     let ids = |rules: &[Obligation]| -> Vec<String> {
@@ -194,7 +197,8 @@ fn annotations_become_what_is_asked_for() {
     assert_eq!(session[1].life, Some(Span::hours(8)));
     let tenant = set.judge(&facts(FactsOf::Tenant));
     assert_eq!(ids(&tenant), ["a"]);
-    assert_eq!(tenant[0].app, Some(AppId::new("payroll")));
+    assert_eq!(tenant[0].apps, ["hr", "payroll"].map(AppId::new).into());
+    assert!(session.iter().all(|rule| rule.apps.is_empty()));
 }
 
 #[test]
@@ -248,6 +252,11 @@ fn every_fact_can_be_asked_for() {
         },
         is_account_disabled: true,
         is_learning: true,
+        surge: SurgeFacts {
+            users: 8,
+            failed: 9,
+            shards: 2,
+        },
         ..facts(FactsOf::Session)
     };
     let conditions = [
@@ -272,6 +281,7 @@ fn every_fact_can_be_asked_for() {
         "context.device has jailbroken && !context.device.jailbroken",
         "context.account_disabled",
         "context.learning",
+        "context.surge == {users: 8, failed: 9, shards: 2}",
         "principal == User::\"alice\"",
         "resource == Session::\"s-1\"",
         "principal is User && resource is Session",

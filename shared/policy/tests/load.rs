@@ -190,12 +190,36 @@ const ANNOTATIONS: &[(&str, &[&str])] = &[
         &["p.cedar:1:62: @apps belongs to @respond(\"restrict\")"],
     ),
     (
-        r#"@id("a") @respond("revoke") @scope("app")"#,
-        &["p.cedar:1:1: @app is missing"],
+        r#"@id("a") @respond("step_up") @scope("app") @acr_values("x")"#,
+        &["p.cedar:1:1: @apps is missing (scope `app` needs the names of the apps"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("app") @acr_values("x") @apps(" ")"#,
+        &["p.cedar:1:61: @apps names 0 things"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("app") @acr_values("x") @apps("payroll, erp")"#,
+        &["p.cedar:1:61: @apps holds a comma (names stand apart by spaces)"],
+    ),
+    (
+        r#"@id("a") @respond("revoke") @scope("app") @apps("payroll")"#,
+        &[
+            "p.cedar:1:10: @respond cannot be `revoke` in @scope(\"app\") (failed logins would end everybody's session",
+        ],
+    ),
+    (
+        r#"@id("a") @respond("restrict") @scope("app") @apps("payroll")"#,
+        &["p.cedar:1:1: @sensitivity_above is missing (what of the apps is closed"],
     ),
     (
         r#"@id("a") @respond("revoke") @scope("user") @app("p")"#,
-        &["p.cedar:1:44: @app belongs to @scope(\"app\")"],
+        &["p.cedar:1:44: there is no annotation `@app`"],
+    ),
+    (
+        r#"@id("a") @respond("step_up") @scope("tenant") @acr_values("x")"#,
+        &[
+            "p.cedar:1:30: @scope cannot be `tenant`: a decision has no member that names one (write @scope(\"app\")",
+        ],
     ),
     (
         r#"@id("a") @respond("revoke") @scope("user") @for("2d")"#,
@@ -299,6 +323,55 @@ fn a_rule_that_can_never_match_is_warned_of_and_loads() {
 }
 
 #[test]
+fn a_step_up_of_apps_is_warned_of_where_it_cannot_be_met() {
+    let text =
+        rule(r#"@id("a") @respond("step_up") @acr_values("x") @scope("app") @apps("payroll")"#);
+    let set = PolicySet::load(&[("p.cedar", text)]).unwrap();
+    let [warning] = set.warnings() else {
+        panic!("{:?}", set.warnings());
+    };
+    let expected = "p.cedar:1:1: a session without `auth_time` cannot meet a step-up of scope `app` (it is met";
+    assert!(warning.to_string().starts_with(expected), "{warning}");
+}
+
+#[test]
+fn step_ups_that_no_class_meets_together_are_refused_for_apps() {
+    let step_up = |id: &str, more: &str| {
+        rule(&format!(
+            r#"@id("{id}") @respond("step_up") @scope("app") {more}"#
+        ))
+    };
+    let gold = step_up("a", r#"@acr_values("gold") @apps("payroll hr")"#);
+    let both = step_up("b", r#"@acr_values("gold silver") @apps("payroll")"#);
+    let silver = step_up("c", r#"@acr_values("silver") @apps("payroll")"#);
+    check(&format!("{gold}{both}"), &[]);
+    check(
+        &format!("{gold}{both}{silver}"),
+        &["p.cedar:5:1: no class meets all step-ups of app `payroll`"],
+    );
+    let other = silver.replace("payroll", "erp");
+    check(&format!("{gold}{other}"), &[]);
+    let shadow = silver.replace("@id", r#"@mode("shadow") @id"#);
+    check(&format!("{gold}{shadow}"), &[]);
+}
+
+#[test]
+fn apps_are_as_many_as_a_record_can_hold_decisions_about() {
+    let restrict = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("app-{number}")).collect();
+        let names = names.join(" ");
+        rule(&format!(
+            r#"@id("a") @respond("restrict") @scope("app") @sensitivity_above("1") @apps("{names}")"#
+        ))
+    };
+    check(&restrict(32), &[]);
+    check(
+        &restrict(33),
+        &["p.cedar:1:1: more than 32 apps in rules of scope `app`"],
+    );
+}
+
+#[test]
 fn a_revision_names_the_content_whatever_the_order() {
     let revision = |files: &[(&str, &str)]| PolicySet::load(files).unwrap().revision().to_string();
     let other = GOOD.replace("\"a\"", "\"b\"");
@@ -321,6 +394,12 @@ fn a_set_that_does_not_load_leaves_the_last_good_one_in_force() {
         panic!("a broken file was taken");
     };
     assert_eq!(problems[0].file, "p.cedar");
+    assert_eq!(slot.current().revision(), &before);
+    let of_tenant = GOOD.replace("session", "tenant");
+    assert!(matches!(
+        slot.replace_or_keep(&[("p.cedar", of_tenant)]),
+        Replacement::Kept(_)
+    ));
     assert_eq!(slot.current().revision(), &before);
     let Replacement::New(set) = slot.replace_or_keep(&[("p.cedar", GOOD)]) else {
         panic!("a good file was not taken");

@@ -308,7 +308,10 @@ fn is_own(signal: &Signal) -> bool {
 
 /// What one subject's evaluation told another: known by its revision, not by its event.
 fn is_derived(signal: &Signal) -> bool {
-    matches!(signal.fact, Fact::DeviceStanding(_))
+    matches!(
+        signal.fact,
+        Fact::DeviceStanding(_) | Fact::TenantSurge { .. }
+    )
 }
 
 fn is_score(line: &str) -> bool {

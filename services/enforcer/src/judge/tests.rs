@@ -141,6 +141,48 @@ fn a_cut_off_means_credentials_older_than_it_and_those_of_unknown_age() {
 }
 
 #[test]
+fn a_demand_on_an_app_is_made_of_everybody_there_and_of_nobody_elsewhere() {
+    let payroll = Target {
+        app: Some(AppId::new("payroll")),
+        ..Target::default()
+    };
+    let demand = Decision {
+        issued_before: Some(NOW + Span::seconds(5)),
+        ..sample::step_up(payroll)
+    };
+    let second = Span::seconds(1);
+    let at = |app: Option<&str>, request: Request| Request {
+        app: app.map(AppId::new),
+        ..request
+    };
+    let alice = ask(Some("alice"), Some("s-1"));
+    let proven = Request {
+        proof: Some(proof(MFA, NOW + second)),
+        ..aged(alice.clone(), NOW + second)
+    };
+    let asked = "step_up urn:caerus:acr:mfa Some(300)";
+    let payroll = Some("payroll");
+    let cases = [
+        (at(payroll, aged(alice.clone(), NOW - HOUR)), asked),
+        (at(payroll, alice.clone()), asked),
+        (at(payroll, ask(Some("bob"), None)), asked),
+        (at(payroll, ask(None, None)), asked),
+        (at(Some("wiki"), alice.clone()), "pass"),
+        (at(None, alice.clone()), "pass"),
+        (at(payroll, proven), "pass, 1 met"),
+        (at(payroll, aged(alice, NOW + Span::seconds(5))), "pass"),
+    ];
+    for (request, expected) in cases {
+        let verdict = says(
+            std::slice::from_ref(&demand),
+            &request,
+            NOW + Span::seconds(6),
+        );
+        assert_eq!(verdict, expected, "{request:?}");
+    }
+}
+
+#[test]
 fn of_several_credentials_the_worst_counts() {
     let decision = sample::revoke(sample::session("alice", "s-1"));
     let mut request = ask(Some("alice"), Some("s-2"));

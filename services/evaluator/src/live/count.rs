@@ -71,5 +71,6 @@ fn fact(fact: &Fact) -> label::SignalKind {
         Fact::TenantLogin(_) => Kind::TenantLogin,
         Fact::DeviceSeen { .. } => Kind::DeviceSeen,
         Fact::DeviceStanding(_) => Kind::DeviceStanding,
+        Fact::TenantSurge { .. } => Kind::TenantSurge,
     }
 }

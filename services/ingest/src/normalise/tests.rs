@@ -54,6 +54,7 @@ fn told(members: &str) -> Vec<String> {
         Fact::TenantLogin(_) => "tenant_login",
         Fact::DeviceSeen { .. } => "device_seen",
         Fact::DeviceStanding(_) => "device_standing",
+        Fact::TenantSurge { .. } => "tenant_surge",
     };
     let subject = |subject: &Subject| match subject {
         Subject::Key(SubjectKey::Tenant { .. }) => "tenant".to_owned(),

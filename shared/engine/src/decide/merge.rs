@@ -138,7 +138,7 @@ mod tests {
             action,
             scope: Scope::Session,
             mode: Mode::Enforce,
-            app: None,
+            apps: BTreeSet::new(),
             life: None,
         }
     }

@@ -56,9 +56,13 @@ impl<'a> Exhibit<'a> {
 /// What kind of subject is assessed; which hypotheses may compete follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bench {
-    Session { is_device_proven: bool },
+    Session {
+        is_device_proven: bool,
+    },
     Device,
     Workload,
+    /// A tenant's logins taken together.
+    Tenant,
 }
 
 /// Facts about the whole of the evidence, on which single items depend.
@@ -246,8 +250,9 @@ impl<'a> Sum<'a> {
             }
             (Bench::Session { .. } | Bench::Device, Hypothesis::CompromisedDevice)
             | (Bench::Session { .. } | Bench::Workload, Hypothesis::Misuse)
-            | (Bench::Workload, Hypothesis::HijackedSession) => self.has_positive,
-            (Bench::Device | Bench::Workload, _) => false,
+            | (Bench::Workload, Hypothesis::HijackedSession)
+            | (Bench::Tenant, Hypothesis::StolenCredential) => self.has_positive,
+            (Bench::Device | Bench::Workload | Bench::Tenant, _) => false,
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Derived, Surroundings, verdicts};
 use crate::decide::desk::{Desk, Grounds, Judgement, Latitude};
 use crate::decide::in_force::Core;
 use crate::decide::merge::{Wishes, add};
-use crate::decide::{DeviceFacts, Facts, FactsOf, Mode, Scope, Target};
+use crate::decide::{DeviceFacts, Facts, FactsOf, Mode, Scope, SurgeFacts, Target};
 use crate::evidence::device::{
     CHECKS_MAX, JUST_FAILED, JUST_FAILED_FACTOR, REPORT_LIFE, alert_nats, check_nats, checks,
 };
@@ -97,7 +97,8 @@ pub(super) fn signal(
         | Fact::Session(_)
         | Fact::NetworkLogin(_)
         | Fact::TenantLogin(_)
-        | Fact::DeviceStanding(_) => return Scored::Ignored(IgnoreReason::Misdirected),
+        | Fact::DeviceStanding(_)
+        | Fact::TenantSurge { .. } => return Scored::Ignored(IgnoreReason::Misdirected),
     }
     let assessment = judge(surroundings, device, &moment, latitude, outcome);
     tell(device, &before, newcomer, &signal.origin, outcome);
@@ -287,6 +288,7 @@ pub(super) fn judge(
         },
         is_account_disabled: false,
         is_learning: false,
+        surge: SurgeFacts::default(),
     };
     let target = Target {
         device: Some(id),

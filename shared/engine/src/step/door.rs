@@ -3,7 +3,8 @@
 use super::judge::{Leniency, judge};
 use super::moment::{Moment, Outcome};
 use super::{
-    Input, Surroundings, Transition, WakeReason, WakeUp, Wakes, device, network, user, workload,
+    Input, Surroundings, Transition, WakeReason, WakeUp, Wakes, device, network, tenant, user,
+    workload,
 };
 use crate::decide::Command;
 use crate::decide::desk::{Desk, Latitude};
@@ -59,7 +60,7 @@ fn take_signal(
             workload::signal(surroundings, record, signal, &mut outcome)
         }
         SubjectRecord::Network(record) => network::network_signal(record, signal, &mut outcome),
-        SubjectRecord::Tenant(record) => network::tenant_signal(record, signal, &mut outcome),
+        SubjectRecord::Tenant(record) => tenant::signal(surroundings, record, signal, &mut outcome),
     };
     let is_ignored = matches!(scored, Scored::Ignored(_));
     let is_repeat = matches!(
@@ -171,7 +172,8 @@ fn close(
             record.is_concerned(surroundings.model, record.core.latest)
         }
         SubjectRecord::Workload(record) => !record.core.in_force.is_empty(),
-        SubjectRecord::Network(_) | SubjectRecord::Tenant(_) => false,
+        SubjectRecord::Tenant(record) => tenant::is_concerned(surroundings, record),
+        SubjectRecord::Network(_) => false,
     };
     Transition {
         wakes: wakes(&subject),
@@ -192,17 +194,7 @@ fn wakes(record: &SubjectRecord) -> Wakes {
         SubjectRecord::Device(record) => user::wakes(&record.core),
         SubjectRecord::Workload(record) => user::wakes(&record.core),
         SubjectRecord::Network(record) => record.wakes(),
-        SubjectRecord::Tenant(record) => {
-            let (own, of_core) = (record.wakes(), user::wakes(&record.core));
-            let watermark = match (own.watermark, of_core.watermark) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            Wakes {
-                watermark,
-                clock: of_core.clock,
-            }
-        }
+        SubjectRecord::Tenant(record) => tenant::wakes(record),
     }
 }
 
@@ -253,7 +245,8 @@ fn score_line(signal: &Signal, scored: Scored) -> Option<ScoreLine> {
         Fact::NetworkLogin(_)
         | Fact::TenantLogin(_)
         | Fact::DeviceSeen { .. }
-        | Fact::DeviceStanding(_) => return None,
+        | Fact::DeviceStanding(_)
+        | Fact::TenantSurge { .. } => return None,
     };
     line.session = session;
     line.device = device.or(line.device);
@@ -355,13 +348,7 @@ fn take_wake_up(
             network::network_wake(record, moment.now, &mut outcome);
         }
         SubjectRecord::Tenant(record) => {
-            record
-                .core
-                .in_force
-                .retain(|held| held.expires_at > moment.now);
-            if record.wakes().watermark.is_some_and(|at| at <= moment.now) {
-                network::tenant_wake(record, moment.now, &mut outcome);
-            }
+            tenant::wake(surroundings, record, &moment, latitude, &mut outcome);
         }
     }
     close(surroundings, subject, population, outcome)

@@ -5,7 +5,7 @@ use super::exhibits::{basis, session_exhibits, standing_exhibits, user_exhibits}
 use super::moment::{Moment, Outcome};
 use crate::decide::desk::{Desk, Grounds, Judgement, Latitude, MET_CLEARS_BELOW};
 use crate::decide::merge::{Wishes, add};
-use crate::decide::{Action, DeviceFacts, Facts, FactsOf, Mode, Scope, Target};
+use crate::decide::{Action, DeviceFacts, Facts, FactsOf, Mode, Scope, SurgeFacts, Target};
 use crate::evidence::binding;
 use crate::evidence::{Code, Evidence};
 use crate::id::{EventId, SessionId, UserId};
@@ -184,6 +184,7 @@ fn empty_facts(user: &UserRecord, judged: &Judged) -> Facts {
         device_facts: DeviceFacts::default(),
         is_account_disabled: user.is_disabled,
         is_learning: false,
+        surge: SurgeFacts::default(),
     }
 }
 
@@ -272,7 +273,7 @@ fn wishes(
                     }
                 }
                 // Owned by other subjects' records.
-                Scope::Device | Scope::Workload | Scope::App | Scope::Tenant => {}
+                Scope::Device | Scope::Workload | Scope::App => {}
             }
         }
     }

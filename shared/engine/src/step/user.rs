@@ -171,7 +171,8 @@ pub(super) fn signal(
         Fact::Health(_)
         | Fact::NetworkLogin(_)
         | Fact::TenantLogin(_)
-        | Fact::DeviceSeen { .. } => Scored::Ignored(IgnoreReason::Misdirected),
+        | Fact::DeviceSeen { .. }
+        | Fact::TenantSurge { .. } => Scored::Ignored(IgnoreReason::Misdirected),
     }
 }
 

@@ -6,7 +6,7 @@ use super::moment::{Moment, Outcome, admit};
 use super::{Surroundings, accesses, verdicts};
 use crate::decide::desk::{Desk, Grounds, Latitude};
 use crate::decide::in_force::Core;
-use crate::decide::{DeviceFacts, Facts, FactsOf, Scope, Target};
+use crate::decide::{DeviceFacts, Facts, FactsOf, Scope, SurgeFacts, Target};
 use crate::id::SubjectKey;
 use crate::limits::{SEEN_LEN, UNLEARNED_AT};
 use crate::profile::access::{AccessHour, AccessProfile};
@@ -69,7 +69,8 @@ pub(super) fn signal(
         | Fact::NetworkLogin(_)
         | Fact::TenantLogin(_)
         | Fact::DeviceSeen { .. }
-        | Fact::DeviceStanding(_) => return Scored::Ignored(IgnoreReason::Misdirected),
+        | Fact::DeviceStanding(_)
+        | Fact::TenantSurge { .. } => return Scored::Ignored(IgnoreReason::Misdirected),
     }
     Scored::Assessed(judge(surroundings, workload, &moment, latitude, outcome))
 }
@@ -140,6 +141,7 @@ pub(super) fn judge(
         device_facts: DeviceFacts::default(),
         is_account_disabled: false,
         is_learning: false,
+        surge: SurgeFacts::default(),
     };
     let target = Target {
         workload: Some(id),

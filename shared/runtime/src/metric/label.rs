@@ -88,8 +88,8 @@ labels! {
     SignalKind("kind") {
         Login = "login", Access = "access", Health = "health", Session = "session", Feedback = "feedback",
         NetworkLogin = "network_login", TenantLogin = "tenant_login", DeviceSeen = "device_seen",
-        DeviceStanding = "device_standing", Command = "command", WakeUp = "wake_up", Climate = "climate",
-        Policy = "policy", Watermark = "watermark", Claim = "claim",
+        DeviceStanding = "device_standing", TenantSurge = "tenant_surge", Command = "command",
+        WakeUp = "wake_up", Climate = "climate", Policy = "policy", Watermark = "watermark", Claim = "claim",
     }
     /// Why the engine made nothing of a signal.
     Ignored("reason") {

@@ -183,7 +183,10 @@ fn check_derived_is_caused(models: &[Model], history: &History, complaints: &mut
                 Ok(Entry::Input {
                     input: Input::Signal(signal),
                     ..
-                }) => matches!(signal.fact, Fact::DeviceStanding(_)),
+                }) => matches!(
+                    signal.fact,
+                    Fact::DeviceStanding(_) | Fact::TenantSurge { .. }
+                ),
                 Ok(_) | Err(_) => false,
             };
             if is_derived && !derived.contains(&(*partition, &*record.value)) {

@@ -54,7 +54,7 @@ impl TwoNumbers {
             action,
             scope,
             mode,
-            app: None,
+            apps: BTreeSet::new(),
             life: None,
         }
     }

@@ -30,6 +30,7 @@ forms! {
         6 TenantLogin(login),
         7 DeviceSeen { user },
         8 DeviceStanding(standing),
+        9 TenantSurge { shard, is_over },
     }
     struct Client { device, address, place, agent, ja4, certificate }
     struct Place { country, asn, city, fix, class }

@@ -194,7 +194,7 @@ fn export_lines_read_back_and_name_what_is_wrong() {
 
 #[test]
 fn every_kind_of_fact_is_made_up_by_some_seed() {
-    let mut kinds = [false; 9];
+    let mut kinds = [false; 10];
     for state in 0..SEEDS {
         let kind = match Signal::sample(&mut Seed::new(state)).fact {
             Fact::Login(_) => 0,
@@ -206,8 +206,9 @@ fn every_kind_of_fact_is_made_up_by_some_seed() {
             Fact::TenantLogin(_) => 6,
             Fact::DeviceSeen { .. } => 7,
             Fact::DeviceStanding(_) => 8,
+            Fact::TenantSurge { .. } => 9,
         };
         kinds[kind] = true;
     }
-    assert_eq!(kinds, [true; 9]);
+    assert_eq!(kinds, [true; 10]);
 }
