@@ -151,3 +151,37 @@ mod sqlite {
         }
     }
 }
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    mod ledger {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{Ledger, PortResult};
+
+        use crate::postgres::PostgresLedger;
+        use crate::postgres::fixture::Schema;
+
+        async fn open() -> (Arc<dyn Ledger>, Schema) {
+            let schema = Schema::new().await;
+            let ledger = PostgresLedger::connect(&schema.settings()).await.unwrap();
+            (ledger, schema)
+        }
+
+        caerus_testkit::ledger_suite!(open().await);
+
+        mod durable {
+            use super::{Arc, Ledger, PortResult, PostgresLedger, Schema};
+
+            caerus_testkit::durable_ledger_suite!({
+                let schema = Schema::new().await;
+                let settings = schema.settings();
+                let open = async move || -> PortResult<Arc<dyn Ledger>> {
+                    let opened: Arc<dyn Ledger> = PostgresLedger::connect(&settings).await?;
+                    Ok(opened)
+                };
+                (open, schema)
+            });
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The ledger on a real PostgreSQL, beyond what every ledger keeps to.
