@@ -185,3 +185,35 @@ mod postgres {
         }
     }
 }
+
+#[cfg(feature = "redis")]
+mod redis {
+    mod record_store {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{PortResult, RecordStore};
+
+        use crate::redis::RedisRecordStore;
+        use crate::redis::tests::fresh_settings;
+
+        async fn open() -> (Arc<dyn RecordStore>, ()) {
+            let settings = fresh_settings();
+            (RedisRecordStore::connect(&settings).await.unwrap(), ())
+        }
+
+        caerus_testkit::record_store_suite!(open().await);
+
+        mod durable {
+            use super::{Arc, PortResult, RecordStore, RedisRecordStore, fresh_settings};
+
+            caerus_testkit::durable_record_store_suite!({
+                let settings = fresh_settings();
+                let open = async move || -> PortResult<Arc<dyn RecordStore>> {
+                    let opened: Arc<dyn RecordStore> = RedisRecordStore::connect(&settings).await?;
+                    Ok(opened)
+                };
+                (open, ())
+            });
+        }
+    }
+}
