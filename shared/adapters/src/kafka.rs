@@ -13,7 +13,7 @@ mod reader;
 mod seat;
 mod shelf;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod topics;
 
 use std::collections::BTreeSet;
@@ -39,6 +39,7 @@ use self::head::Head;
 use self::member::Member;
 use self::reader::Reader;
 use self::seat::Seats;
+use crate::distributed::GroupBus;
 
 /// Partitions of a log at most.
 const PARTITIONS_MAX: u32 = 1_024;
@@ -97,25 +98,6 @@ impl KafkaBus {
             member: Mutex::new(None),
             _pump: pump,
         }))
-    }
-
-    /// Joins the evaluators' group, once. *Returns*: the partitions that are this process's to own; they change with
-    /// the group, and are none once it has left.
-    pub fn join(&self) -> PortResult<watch::Receiver<BTreeSet<u32>>> {
-        let mut member = self.member();
-        match member.as_ref() {
-            Some(member) => Ok(member.owned()),
-            None => Ok(member.insert(Member::join(&self.settings)?).owned()),
-        }
-    }
-
-    /// Leaves the group, so that others own its partitions at once.
-    pub async fn leave(&self) -> PortResult<()> {
-        let member = self.member().take();
-        match member {
-            Some(member) => member.leave().await,
-            None => Ok(()),
-        }
     }
 
     fn member(&self) -> MutexGuard<'_, Option<Member>> {
@@ -300,5 +282,23 @@ impl Bus for KafkaBus {
             .find_partition(&shelf.topic, shelf.partition)
             .ok_or_else(|| failed(KafkaError::NoMessageReceived))?;
         one.error().map_err(failed)
+    }
+}
+
+#[async_trait]
+impl GroupBus for KafkaBus {
+    async fn join(&self) -> PortResult<watch::Receiver<BTreeSet<u32>>> {
+        let mut member = self.member();
+        match member.as_ref() {
+            Some(member) => Ok(member.owned()),
+            None => Ok(member.insert(Member::join(&self.settings)?).owned()),
+        }
+    }
+
+    async fn leave(&self) {
+        let member = self.member().take();
+        if let Some(member) = member {
+            member.leave().await;
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use caerus_runtime::config::Kafka;
 use caerus_runtime::port::{BusBatch, PortError, PortErrorKind, PortResult, ReadLimit, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio::task::JoinSet;
@@ -15,12 +16,15 @@ use tokio::time::{Instant, timeout};
 
 use super::blocking;
 use super::client::{Context, configure, create};
-use super::fault::fault;
+use super::fault::{code_of, fault};
 use super::shelf::{Line, Shelf};
 use super::topics::{head_name, name_of, partitions_of};
 
 /// How long a broker has for an answer about offsets.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long a partition may go without a leader.
+const LEADER_MAX: Duration = Duration::from_secs(10);
+const LEADER_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long records that are known to be there may take to come.
 const RECORDS_MAX: Duration = Duration::from_secs(10);
 /// After that long without a record the end is asked again: an open transaction may hold back what follows it.
@@ -321,36 +325,67 @@ enum Place {
 }
 
 fn bounds(consumer: &BaseConsumer<Context>, shelf: &Shelf) -> PortResult<(u64, u64)> {
-    let (start, end) = consumer
-        .fetch_watermarks(&shelf.topic, shelf.partition, ANSWER_MAX)
-        .map_err(|error| {
-            fault(
-                format!("ask where {} begins and ends", shelf.place()),
-                error,
-            )
-        })?;
+    let asked = patiently(|| consumer.fetch_watermarks(&shelf.topic, shelf.partition, ANSWER_MAX));
+    let (start, end) = asked.map_err(|error| {
+        fault(
+            format!("ask where {} begins and ends", shelf.place()),
+            error,
+        )
+    })?;
     let end = u64::try_from(end).unwrap_or(0);
     shelf.note_end(end);
     Ok((u64::try_from(start).unwrap_or(0), end))
 }
 
 fn end(consumer: &BaseConsumer<Context>, shelf: &Shelf) -> PortResult<u64> {
-    let failed = |error| fault(format!("ask where {} ends", shelf.place()), error);
-    let mut asked = TopicPartitionList::new();
-    asked
-        .add_partition_offset(&shelf.topic, shelf.partition, Offset::End)
-        .map_err(failed)?;
-    let answer = consumer
-        .offsets_for_times(asked, ANSWER_MAX)
-        .map_err(failed)?;
-    let Some(one) = answer.find_partition(&shelf.topic, shelf.partition) else {
-        return Err(failed(rdkafka::error::KafkaError::NoMessageReceived));
-    };
-    one.error().map_err(failed)?;
-    let end = match one.offset() {
-        Offset::Offset(offset) => u64::try_from(offset).unwrap_or(0),
-        _ => bounds(consumer, shelf)?.1,
-    };
+    let asked = patiently(|| ask_end(consumer, shelf));
+    let end = asked.map_err(|error| fault(format!("ask where {} ends", shelf.place()), error))?;
     shelf.note_end(end);
     Ok(end)
+}
+
+fn ask_end(consumer: &BaseConsumer<Context>, shelf: &Shelf) -> KafkaResult<u64> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_offset(&shelf.topic, shelf.partition, Offset::End)?;
+    let answer = consumer.offsets_for_times(asked, ANSWER_MAX)?;
+    let one = answer
+        .find_partition(&shelf.topic, shelf.partition)
+        .ok_or(KafkaError::NoMessageReceived)?;
+    one.error()?;
+    match one.offset() {
+        Offset::Offset(offset) => Ok(u64::try_from(offset).unwrap_or(0)),
+        // An empty partition may have no answer to a question about times.
+        _ => {
+            let (_, end) = consumer.fetch_watermarks(&shelf.topic, shelf.partition, ANSWER_MAX)?;
+            Ok(u64::try_from(end).unwrap_or(0))
+        }
+    }
+}
+
+/// Asks again while a partition changes its leader, or has none yet because it is new. Blocks.
+fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let deadline = std::time::Instant::now() + LEADER_MAX;
+    loop {
+        match ask() {
+            Err(error) if is_leader_sought(&error) && std::time::Instant::now() < deadline => {
+                std::thread::sleep(LEADER_LOOK_EVERY);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn is_leader_sought(error: &KafkaError) -> bool {
+    matches!(
+        code_of(error),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::OffsetNotAvailable
+        )
+    )
 }
