@@ -15,6 +15,7 @@ mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod topics;
+mod transaction;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

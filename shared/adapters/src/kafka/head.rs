@@ -8,11 +8,11 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::client::{Context, configure, create};
+use super::client::{Context, configure};
 use super::fault::fault;
 use super::reader::Reader;
 use super::topics::head_name;
-use super::{appender, blocking};
+use super::{appender, blocking, transaction};
 
 /// The form of the topics that this version reads and writes.
 const VERSION: u32 = 1;
@@ -124,14 +124,9 @@ async fn begin(settings: &Kafka) -> PortResult<FutureProducer<Context>> {
         "message.timeout.ms",
         TRANSACTION_MAX.as_millis().to_string(),
     );
-    blocking(move || {
-        let producer: FutureProducer<Context> = create(&config, Context::default())?;
-        producer
-            .init_transactions(TRANSACTION_MAX)
-            .map_err(|error| fault("begin to write the log's head", error))?;
-        Ok(producer)
-    })
-    .await
+    let name = head_name(settings);
+    blocking(move || transaction::initialised(&config, &name, "begin to write the log's head"))
+        .await
 }
 
 /// *Errors*: `Conflict` when somebody else began after this producer.

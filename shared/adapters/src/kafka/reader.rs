@@ -193,7 +193,9 @@ impl Reader {
             {
                 continue;
             }
-            end = self.end(shelf).await?;
+            let start;
+            (start, end) = self.bounds(shelf).await?;
+            line.skip_to(start);
             if Instant::now() > deadline {
                 return Err(PortError::new(
                     PortErrorKind::Unavailable,

@@ -6,31 +6,25 @@
 //! lost its producer, or never had one, can tell whether a claim is still the last.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use caerus_runtime::config::Kafka;
 use caerus_runtime::port::{Epoch, LogId, NewRecord, PortError, PortErrorKind, PortResult, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{FutureProducer, Producer};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::FutureProducer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::client::{Context, configure, create};
-use super::fault::{code_of, fault};
+use super::client::{Context, configure};
+use super::fault::fault;
 use super::reader::ANSWER_MAX;
 use super::topics::name_of;
+use super::transaction::{Failure, TRANSACTION_MAX, Transaction, abort, initialised};
 use super::{appender, blocking};
 
-/// A transaction whose owner stopped holds every reader back that long at most.
-const TRANSACTION_MAX: Duration = Duration::from_secs(10);
-/// Fencing waits until the former producer's transaction has ended.
-const INIT_MAX: Duration = Duration::from_secs(15);
-/// The commit's answer; without one its outcome is unknown.
-const COMMIT_MAX: Duration = Duration::from_secs(10);
-const ABORT_MAX: Duration = Duration::from_secs(5);
-const ROOM_LOOK_EVERY: Duration = Duration::from_millis(2);
+/// A transaction begun before the former one's markers are written is refused for the moment, and tried again after that.
+const MARKERS_LOOK_EVERY_MS: &str = "2";
 
 /// The seats of all partitions.
 pub(super) struct Seats {
@@ -67,6 +61,12 @@ pub(super) struct Publication {
     pub(super) outputs: Vec<NewRecord>,
     pub(super) completed: u64,
     pub(super) group: ConsumerGroupMetadata,
+}
+
+/// What a claim's transaction holds.
+struct Claim {
+    record: NewRecord,
+    group: ConsumerGroupMetadata,
 }
 
 impl Seats {
@@ -108,13 +108,14 @@ impl Seats {
         let mut seat = self.take_seat(partition).await?;
         let (seats, runtime) = (Arc::clone(self), Handle::current());
         blocking(move || {
-            let claim = NewRecord {
+            let record = NewRecord {
                 topic: Topic::Signals,
                 partition,
                 key: Vec::new(),
                 value: claim,
             };
-            let offset = seats.claim_seated(&mut seat, &claim, &group, &runtime)?;
+            let claim = Claim { record, group };
+            let offset = seats.claim_seated(&mut seat, &claim, &runtime)?;
             Ok(Epoch {
                 log: seats.log,
                 claim_offset: offset,
@@ -123,31 +124,36 @@ impl Seats {
         .await
     }
 
-    fn claim_seated(
-        &self,
-        seat: &mut Seat,
-        claim: &NewRecord,
-        group: &ConsumerGroupMetadata,
-        runtime: &Handle,
-    ) -> PortResult<u64> {
+    /// Begins a transaction, writes into it, and goes: what a process does that is killed in its middle.
+    #[cfg(test)]
+    pub(super) async fn leave_open(
+        self: &Arc<Self>,
+        partition: u32,
+        record: &NewRecord,
+    ) -> PortResult<()> {
+        let mut seat = self.take_seat(partition).await?;
+        let (seats, record, runtime) = (Arc::clone(self), record.clone(), Handle::current());
+        blocking(move || {
+            seat.producer = None;
+            let producer = seats.initialised(partition)?;
+            let name = name_of(&seats.settings, record.topic);
+            let left = Transaction::begin(&producer, &runtime).and_then(|mut open| {
+                open.append(&record, &name)?;
+                open.delivered()
+            });
+            left.map_err(|failure| failure.told("leave a transaction open"))?;
+            Ok(())
+        })
+        .await
+    }
+
+    fn claim_seated(&self, seat: &mut Seat, claim: &Claim, runtime: &Handle) -> PortResult<u64> {
         // A producer of before would do, were it not fenced by now; a fresh one is sure of it.
         seat.producer = None;
-        let partition = claim.partition;
+        let partition = claim.record.partition;
         let producer = self.initialised(partition)?;
         let committed = self.committed(partition)?;
-        let operation = || format!("claim partition {partition}");
-        let failed = |error| fault(operation(), error);
-        producer.begin_transaction().map_err(failed)?;
-        let outcome = (|| {
-            let delivery = enqueue(&producer, claim, &self.signals)?;
-            let offset = appender::outcome(runtime.block_on(delivery)).map_err(failed)?;
-            let place = self.place(partition, committed.completed, offset)?;
-            producer
-                .send_offsets_to_transaction(&place, group, COMMIT_MAX)
-                .map_err(failed)?;
-            commit(&producer).map_err(failed)?;
-            Ok(offset)
-        })();
+        let outcome = self.put_claim(&producer, claim, committed.completed, runtime);
         match outcome {
             Ok(offset) => {
                 *seat = Seat {
@@ -157,11 +163,30 @@ impl Seats {
                 };
                 Ok(offset)
             }
-            Err(error) => {
-                give_up(&producer, partition);
-                Err(error)
+            Err(failure) => {
+                // The seat's next producer settles what this one leaves.
+                abort(&producer, partition, &failure);
+                Err(failure.told(format!("claim partition {partition}")))
             }
         }
+    }
+
+    /// The claim, and beside it its own offset under the group's.
+    fn put_claim(
+        &self,
+        producer: &FutureProducer<Context>,
+        claim: &Claim,
+        completed: u64,
+        runtime: &Handle,
+    ) -> Result<u64, Failure> {
+        let mut transaction = Transaction::begin(producer, runtime)?;
+        transaction.append(&claim.record, &self.signals)?;
+        let offset = transaction.delivered()?.pop();
+        let offset = offset.ok_or(Failure::Before(KafkaError::NoMessageReceived))?;
+        let place = self.place(claim.record.partition, completed, offset);
+        transaction.carry(&place.map_err(Failure::Told)?, &claim.group)?;
+        transaction.commit()?;
+        Ok(offset)
     }
 
     /// *Errors*: `Conflict` when the claim is of another log.
@@ -198,13 +223,7 @@ impl Seats {
         let (partition, epoch) = (publication.partition, publication.epoch);
         let producer = self.sit_down(seat, partition, epoch)?;
         let completed = publication.completed.max(seat.completed);
-        let place = self.place(partition, completed, epoch.claim_offset)?;
-        let names: Vec<_> = publication
-            .outputs
-            .iter()
-            .map(|output| name_of(&self.settings, output.topic))
-            .collect();
-        match transact(&producer, publication, &names, &place, runtime) {
+        match self.put_outputs(&producer, publication, completed, runtime) {
             Ok(offsets) => {
                 seat.completed = completed;
                 Ok(offsets)
@@ -213,13 +232,31 @@ impl Seats {
                 if !abort(&producer, partition, &failure) {
                     seat.producer = None;
                 }
-                let operation = format!("publish the outputs of partition {partition}");
-                Err(match failure {
-                    Failure::Kafka(error) | Failure::Unknown(error) => fault(operation, error),
-                    Failure::Port(error) => error,
-                })
+                Err(failure.told(format!("publish the outputs of partition {partition}")))
             }
         }
+    }
+
+    fn put_outputs(
+        &self,
+        producer: &FutureProducer<Context>,
+        publication: &Publication,
+        completed: u64,
+        runtime: &Handle,
+    ) -> Result<Vec<u64>, Failure> {
+        let claim = publication.epoch.claim_offset;
+        let place = self
+            .place(publication.partition, completed, claim)
+            .map_err(Failure::Told)?;
+        let mut transaction = Transaction::begin(producer, runtime)?;
+        for output in &publication.outputs {
+            transaction.append(output, &name_of(&self.settings, output.topic))?;
+        }
+        // While the records are under way.
+        transaction.carry(&place, &publication.group)?;
+        let offsets = transaction.delivered()?;
+        transaction.commit()?;
+        Ok(offsets)
     }
 
     /// Makes sure that the epoch is the last claim's, and that its producer stands.
@@ -255,18 +292,20 @@ impl Seats {
         Ok(producer)
     }
 
+    /// A producer after which no earlier one of the partition can commit anything.
     fn initialised(&self, partition: u32) -> PortResult<FutureProducer<Context>> {
         let mut config = configure(&self.settings, &appender::ROLE)?;
         let id = format!("caerus-{:016x}-{partition}", self.log.0);
         let timeout_ms = TRANSACTION_MAX.as_millis().to_string();
         config.set("transactional.id", id);
         config.set("transaction.timeout.ms", &timeout_ms);
+        config.set("retry.backoff.ms", MARKERS_LOOK_EVERY_MS);
         config.set("message.timeout.ms", &timeout_ms);
-        let producer: FutureProducer<Context> = create(&config, Context::default())?;
-        producer
-            .init_transactions(INIT_MAX)
-            .map_err(|error| fault(format!("fence the owner of partition {partition}"), error))?;
-        Ok(producer)
+        initialised(
+            &config,
+            &self.signals,
+            &format!("fence the owner of partition {partition}"),
+        )
     }
 
     /// Waits for offsets of a transaction that is being committed. Blocks.
@@ -308,7 +347,6 @@ impl Seats {
         one.set_offset(Offset::Offset(offset))
             .map_err(|error| refused(error.to_string()))?;
         one.set_metadata(write_claim(claim));
-        drop(one);
         Ok(place)
     }
 }
@@ -340,95 +378,4 @@ fn check_claim(partition: u32, epoch: Epoch, committed: Committed) -> PortResult
 fn refusal(kind: PortErrorKind, partition: u32, reason: &str) -> PortError {
     let operation = format!("publish the outputs of partition {partition}: {reason}");
     PortError::new(kind, operation)
-}
-
-/// Why a transaction did not come about.
-enum Failure {
-    Kafka(KafkaError),
-    Port(PortError),
-    /// Whether it was committed is not known.
-    Unknown(KafkaError),
-}
-
-fn transact(
-    producer: &FutureProducer<Context>,
-    publication: &Publication,
-    names: &[String],
-    place: &TopicPartitionList,
-    runtime: &Handle,
-) -> Result<Vec<u64>, Failure> {
-    producer.begin_transaction().map_err(Failure::Kafka)?;
-    let mut deliveries = Vec::with_capacity(names.len());
-    for (record, name) in publication.outputs.iter().zip(names) {
-        deliveries.push(enqueue(producer, record, name).map_err(Failure::Port)?);
-    }
-    producer
-        .send_offsets_to_transaction(place, &publication.group, COMMIT_MAX)
-        .map_err(Failure::Kafka)?;
-    // Waits for the deliveries, and fails with the first that failed.
-    commit(producer).map_err(|error| match &error {
-        KafkaError::Transaction(cause) if cause.txn_requires_abort() => Failure::Kafka(error),
-        _ => Failure::Unknown(error),
-    })?;
-    let offsets = deliveries
-        .into_iter()
-        .map(|delivery| appender::outcome(runtime.block_on(delivery)));
-    offsets.collect::<Result<_, _>>().map_err(Failure::Unknown)
-}
-
-/// As `commit_transaction`, tried again while librdkafka says that it may be.
-fn commit(producer: &FutureProducer<Context>) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + COMMIT_MAX;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match producer.commit_transaction(left) {
-            Err(KafkaError::Transaction(cause)) if cause.is_retriable() && !left.is_zero() => {}
-            done => return done,
-        }
-    }
-}
-
-fn enqueue(
-    producer: &FutureProducer<Context>,
-    record: &NewRecord,
-    name: &str,
-) -> PortResult<rdkafka::producer::DeliveryFuture> {
-    let deadline = Instant::now() + TRANSACTION_MAX;
-    loop {
-        match appender::enqueue(producer, record, name)? {
-            Some(delivery) => return Ok(delivery),
-            None if Instant::now() > deadline => {
-                let code = RDKafkaErrorCode::QueueFull;
-                let error = KafkaError::MessageProduction(code);
-                return Err(fault(format!("append to `{name}`"), error));
-            }
-            None => std::thread::sleep(ROOM_LOOK_EVERY),
-        }
-    }
-}
-
-/// *Returns*: whether the producer may begin another transaction. One that was fenced, or whose commit has no known
-/// outcome, may not: whoever goes on makes a new one, which settles the old one's transaction.
-fn abort(producer: &FutureProducer<Context>, partition: u32, failure: &Failure) -> bool {
-    let is_lost = match failure {
-        Failure::Unknown(_) => true,
-        Failure::Kafka(KafkaError::Transaction(cause)) => cause.is_fatal(),
-        Failure::Kafka(_) | Failure::Port(_) => false,
-    };
-    if is_lost {
-        return false;
-    }
-    match producer.abort_transaction(ABORT_MAX) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::debug!(partition, code = ?code_of(&error), "a transaction was left to its end");
-            false
-        }
-    }
-}
-
-fn give_up(producer: &FutureProducer<Context>, partition: u32) {
-    if let Err(error) = producer.abort_transaction(ABORT_MAX) {
-        tracing::debug!(partition, code = ?code_of(&error), "a transaction was left to its end");
-    }
 }

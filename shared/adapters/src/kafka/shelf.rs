@@ -251,6 +251,11 @@ impl Line {
         outcome
     }
 
+    /// Below `start` nothing is held any more: a queue that waited there goes on at `start`, and may have nothing to give.
+    pub(super) fn skip_to(&mut self, start: u64) {
+        self.position = self.position.max(start);
+    }
+
     /// The queue gives no record for a transaction's marker, yet markers take offsets. librdkafka's own position counts
     /// them, as soon as the queue was emptied past them.
     fn pass_markers(&mut self, shelf: &Shelf) -> PortResult<()> {

@@ -22,6 +22,8 @@ const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
 const QUESTION_MAX: Duration = Duration::from_secs(1);
 /// How long a new topic has until every partition has a leader.
 const CREATION_MAX: Duration = Duration::from_secs(20);
+/// A client's logs and complaints that are looked at between two questions.
+const EVENTS_SERVED: u32 = 64;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Superseded records of compacted topics stay that long, for readers a little behind. *Units*: ms, 1 h.
 const COMPACTION_LAG_MS: &str = "3600000";
@@ -142,29 +144,28 @@ fn first_answer(settings: &Kafka, consumer: &BaseConsumer<Context>) -> PortResul
         let Err(error) = consumer.fetch_metadata(Some(&name), QUESTION_MAX) else {
             return Ok(());
         };
-        // Serves the client's complaints; nothing else can come of a consumer without an assignment.
-        drop(consumer.poll(Duration::ZERO));
+        // Serves what the client has to say; nothing else can come of a consumer without an assignment.
+        for _ in 0..EVENTS_SERVED {
+            drop(consumer.poll(Duration::ZERO));
+        }
         let complaint = consumer.client().context().complaint();
         let kind = complaint
             .as_ref()
             .and_then(|complaint| complaint.code)
             .map_or(PortErrorKind::Unavailable, kind_of);
         if kind == PortErrorKind::Refused {
-            return Err(unreachable_brokers(
-                settings,
-                kind,
-                complaint.map(|c| c.reason),
-            ));
+            let reason = complaint.map_or_else(String::new, |c| c.reason);
+            return Err(unreachable_brokers(settings, kind, reason));
         }
         if Instant::now() > deadline {
-            let reason = complaint.map(|c| c.reason);
-            return Err(unreachable_brokers(settings, kind, reason).because(error));
+            let reason = complaint.map_or_else(|| error.to_string(), |c| c.reason);
+            return Err(unreachable_brokers(settings, kind, reason));
         }
         thread::sleep(LOOK_EVERY);
     }
 }
 
-fn unreachable_brokers(settings: &Kafka, kind: PortErrorKind, reason: Option<String>) -> PortError {
+fn unreachable_brokers(settings: &Kafka, kind: PortErrorKind, reason: String) -> PortError {
     let brokers = settings.brokers.join(",");
     let look_at = match kind {
         PortErrorKind::Refused => {
@@ -175,11 +176,7 @@ fn unreachable_brokers(settings: &Kafka, kind: PortErrorKind, reason: Option<Str
         }
     };
     let operation = format!("talk to Kafka at `{brokers}`; {look_at}");
-    let error = PortError::new(kind, operation);
-    match reason {
-        Some(reason) => error.because(reason),
-        None => error,
-    }
+    PortError::new(kind, operation).because(reason)
 }
 
 /// `None` where the topic, or a leader of one of its partitions, is not there yet.
@@ -245,7 +242,11 @@ fn shape<'a>(settings: &Kafka, wanted: &'a Wanted) -> NewTopic<'a> {
             .set("cleanup.policy", "compact")
             .set("min.compaction.lag.ms", COMPACTION_LAG_MS)
     } else {
-        topic.set("cleanup.policy", "delete")
+        // Caerus trims these topics itself, by what it still needs.
+        topic
+            .set("cleanup.policy", "delete")
+            .set("retention.ms", "-1")
+            .set("retention.bytes", "-1")
     };
     if settings.replication >= REPLICATION_SAFE {
         topic.set("min.insync.replicas", REPLICAS_IN_SYNC_MIN)
