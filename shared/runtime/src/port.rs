@@ -166,7 +166,11 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// Partitions of the log; fixed when it was created.
     fn partitions(&self) -> u32;
 
-    /// Appends all or nothing, across topics and partitions; durable when it returns. For those who own no partition.
+    /// Appends, across topics and partitions; durable when it returns. For those who own no partition.
+    ///
+    /// All or nothing where it is `Refused`. Where it is `Unavailable` some records may be in, on a broker, and others not:
+    /// the caller repeats the whole, and readers bear repeats. A transaction would be worse there, because one that its
+    /// owner left open holds everybody's readers back.
     /// *Returns*: each record's offset, in order.
     async fn append(&self, records: Vec<NewRecord>) -> PortResult<Vec<u64>>;
 
