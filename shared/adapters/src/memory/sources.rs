@@ -39,7 +39,9 @@ struct Shelf {
 
 impl Shelf {
     fn end(&self) -> u64 {
-        self.messages.last().map_or(self.start, |last| last.offset + 1)
+        self.messages
+            .last()
+            .map_or(self.start, |last| last.offset + 1)
     }
 }
 
@@ -110,7 +112,8 @@ impl MemoryTopics {
         message.offset = offset;
         shelf.messages.push(message);
         drop(state);
-        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
         Ok(offset)
     }
 
