@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 DATA ?= ./caerus-data
+# What tests and lints build: everything. What `make run` builds holds the embedded adapters alone.
+ALL := --locked --workspace --features caerus/distributed
 
 .PHONY: help run test lint bench pages services-up services-down
 
@@ -18,16 +20,17 @@ run: ## Builds Caerus and plays a simulated organisation under attack; data in .
 
 test: ## Installs what the tests need, then runs all of them: house rules, then parts, then stories and real programs
 	./deploy/scripts/install-test-deps
-	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace --test house
-	$(CARGO) test --locked --workspace --lib --bins
-	$(CARGO) test --locked --workspace --test '*'
-	$(CARGO) test --locked --workspace --doc
+	$(CARGO) build $(ALL) --all-targets
+	$(CARGO) test $(ALL) --test house
+	./deploy/scripts/with-servers $(CARGO) test $(ALL) --lib --bins
+	./deploy/scripts/with-servers $(CARGO) test $(ALL) --test '*'
+	$(CARGO) test $(ALL) --doc
 
 lint: ## Format, lints as errors, documentation without warnings, licences and bans (the last where cargo-deny is installed)
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p caerus --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check; \
 	else echo 'lint: cargo-deny is not installed, so that deny.toml was not checked (cargo install cargo-deny)'; fi
 
@@ -38,9 +41,13 @@ bench: ## Measures how fast events are replayed beside merely parsing them, and 
 pages: ## Writes the reference pages under deploy/reference anew from the code
 	CAERUS_WRITE_PAGES=1 $(CARGO) test --locked --workspace --test house pages::
 
-services-up: ## Starts nginx with caerus-enforcer on loopback, in front of a page, beside a running `make run`
-	$(CARGO) build --locked --profile quick -p caerus-enforcer-bin --bin caerus-enforcer
-	./deploy/scripts/services-up
+services-up: ## Starts Kafka, Redis and PostgreSQL on loopback, then nginx with caerus-enforcer beside a running `make run`
+	./deploy/scripts/servers up
+	@if [ -r "$${CAERUS_DATA:-$(DATA)}/enforcement-point.token" ]; then \
+		$(CARGO) build --locked --profile quick -p caerus-enforcer-bin --bin caerus-enforcer; \
+		CAERUS_DATA="$${CAERUS_DATA:-$(DATA)}" ./deploy/scripts/services-up; \
+	else echo 'services-up: nginx and caerus-enforcer wait for `make run`, which makes their token; then say this again'; fi
 
-services-down: ## Stops what services-up started, and nothing else
+services-down: ## Stops what services-up started, and nothing else; what the servers hold stays under target/services
 	./deploy/scripts/services-down
+	./deploy/scripts/servers down

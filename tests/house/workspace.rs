@@ -10,7 +10,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 /// Folders that are made, not written.
 const MADE: [&str; 4] = [".git", "target", "caerus-data", "caerus-enforcer-data"];
 /// Endings of files that somebody writes by hand.
-const WRITTEN: [&str; 13] = [
+const WRITTEN: [&str; 15] = [
     "rs",
     "md",
     "toml",
@@ -24,12 +24,15 @@ const WRITTEN: [&str; 13] = [
     "html",
     "yaml",
     "yml",
+    "xml",
+    "properties",
 ];
 /// Files somebody writes by hand that have no ending.
-const WRITTEN_NAMES: [&str; 6] = [
+const WRITTEN_NAMES: [&str; 7] = [
     "Makefile",
     "run",
     "install-test-deps",
+    "servers",
     "services-up",
     "services-down",
     ".gitignore",

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::exit::{Ended, Failure, USAGE, tell};
 use crate::{
     config_command, explain, export, formats, migrate, operate, policy_command, replay, send,
-    simulate, subscribe, token_command, up, version, who,
+    serve, simulate, subscribe, token_command, up, version, who,
 };
 
 /// Continuous access evaluation: events in, risk scored and explained, policy decided, every proxy told.
@@ -28,6 +28,8 @@ struct Cli {
 enum Command {
     /// Runs everything in one process, durable in one directory, no server needed
     Up(up::Args),
+    /// Plays some of the roles, against the servers that all processes share
+    Serve(serve::Args),
     /// Evaluates events from files, offline and deterministic: decisions on stdout, a summary on stderr
     Replay(replay::Args),
     /// Sends events from files to a running Caerus
@@ -77,6 +79,7 @@ pub(crate) fn run() -> Ended {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Subscribe(args) => subscribe::run(&args),

@@ -20,5 +20,5 @@ mod token;
 
 pub use console::{Console, ConsoleParts, DECISION_WAIT, PolicyShelf, ShelvedFile};
 pub use page::OPENAPI;
-pub use recorder::{RecorderParts, run, run_standings};
+pub use recorder::{RecorderParts, run};
 pub use route::{ROUTES, Route, routes};

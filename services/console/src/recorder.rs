@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caerus_engine::id::TenantId;
 use caerus_engine::number::float;
+use caerus_runtime::health::{Condition, Health};
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::metric::label::{LedgerTable, Room};
 use caerus_runtime::port::{
@@ -17,7 +17,7 @@ use caerus_runtime::port::{
 use caerus_runtime::retry::{Jitter, Retry, RetryError, RetryPolicy};
 use caerus_runtime::shutdown::Shutdown;
 use caerus_runtime::tasks::chain;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -30,10 +30,15 @@ const BATCH: ReadLimit = ReadLimit {
 };
 /// How long the topics go unread where nothing tells that something was appended.
 const POLL: Duration = Duration::from_secs(1);
+/// The condition's name in the process's health.
+const RECORDING: &str = "recorder";
 /// What is recorded.
-const RECORDED: [Topic; 3] = [Topic::Decisions, Topic::Shadow, Topic::Receipts];
-/// Standings written in one go.
-const STANDINGS_LEN_MAX: usize = 1_024;
+const RECORDED: [Topic; 4] = [
+    Topic::Decisions,
+    Topic::Shadow,
+    Topic::Receipts,
+    Topic::Standings,
+];
 
 /// What the recorder stands on.
 #[derive(Clone, Debug)]
@@ -41,6 +46,7 @@ pub struct RecorderParts {
     pub bus: Arc<dyn Bus>,
     pub ledger: Arc<dyn Ledger>,
     pub metrics: Metrics,
+    pub health: Health,
 }
 
 /// The recorder's loop: everything decided and acknowledged goes into the ledger. Ends with the shutdown.
@@ -54,69 +60,12 @@ pub async fn run(parts: RecorderParts, shutdown: Shutdown) -> Result<(), RetryEr
     }
 }
 
-/// Writes subjects' latest assessments as the evaluators hand them over, until they hand over no more. Best effort:
-/// what is lost is told again with the subject's next signal.
-pub async fn run_standings(
-    mut standings: mpsc::Receiver<Vec<SubjectStanding>>,
-    parts: RecorderParts,
-    shutdown: Shutdown,
-) {
-    while let Some(Some(first)) = shutdown.unless_begun(standings.recv()).await {
-        let mut batch = Latest::default();
-        batch.add(first);
-        while batch.len() < STANDINGS_LEN_MAX
-            && let Ok(more) = standings.try_recv()
-        {
-            batch.add(more);
-        }
-        let batch = batch.into_rows();
-        match parts.ledger.record_standings(&batch).await {
-            Ok(()) => count(&parts.metrics, LedgerTable::Standings, batch.len()),
-            Err(failure) => {
-                warn!(error = chain(&failure), "standings not recorded");
-            }
-        }
-    }
-}
-
-/// The latest standing of each subject and session.
-#[derive(Debug, Default)]
-struct Latest {
-    rows: BTreeMap<(TenantId, String, String, Option<String>), SubjectStanding>,
-}
-
-impl Latest {
-    fn add(&mut self, standings: Vec<SubjectStanding>) {
-        for one in standings {
-            let key = (
-                one.tenant.clone(),
-                one.kind.clone(),
-                one.name.clone(),
-                one.session.clone(),
-            );
-            match self.rows.get(&key) {
-                Some(held) if held.at > one.at => {}
-                Some(_) | None => {
-                    self.rows.insert(key, one);
-                }
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn into_rows(self) -> Vec<SubjectStanding> {
-        self.rows.into_values().collect()
-    }
-}
-
 #[derive(Debug)]
 struct Recorder {
     parts: RecorderParts,
     shutdown: Shutdown,
     retry: Retry,
+    recording: Condition,
     /// Where to read on.
     places: Vec<Place>,
 }
@@ -134,6 +83,7 @@ impl Recorder {
         Self {
             retry: Retry::new(RetryPolicy::LOOP, Jitter::random(), retries),
             places: Vec::new(),
+            recording: parts.health.condition(RECORDING),
             parts,
             shutdown,
         }
@@ -142,6 +92,7 @@ impl Recorder {
     async fn run(&mut self) -> Result<(), RetryError> {
         let mut appended = RECORDED.map(|topic| self.parts.bus.appended(topic));
         self.places = self.find_places().await?;
+        self.recording.ready();
         loop {
             let mut recorded = 0;
             for index in 0..self.places.len() {
@@ -149,12 +100,13 @@ impl Recorder {
             }
             self.tell_lag().await?;
             if recorded == 0 {
-                let [decisions, shadow, receipts] = &mut appended;
+                let [decisions, shadow, receipts, standings] = &mut appended;
                 let something = async {
                     tokio::select! {
                         () = changed(decisions) => {}
                         () = changed(shadow) => {}
                         () = changed(receipts) => {}
+                        () = changed(standings) => {}
                         () = tokio::time::sleep(POLL) => {}
                     }
                 };
@@ -211,9 +163,16 @@ impl Recorder {
         let started = Instant::now();
         let rows = Rows::of(place, &batch.records);
         let parts = self.parts.clone();
-        self.retry
-            .run(&self.shutdown, || write(&parts, &rows, place, batch.next))
-            .await?;
+        let recording = &self.recording;
+        let write = || async {
+            let written = write(&parts, &rows, place, batch.next).await;
+            if let Err(failure) = &written {
+                recording.failing(chain(failure));
+            }
+            written
+        };
+        self.retry.run(&self.shutdown, write).await?;
+        recording.ready();
         let metrics = &self.parts.metrics;
         metrics
             .console
@@ -221,6 +180,7 @@ impl Recorder {
             .observe(started.elapsed().as_secs_f64());
         count(metrics, LedgerTable::Decisions, rows.decisions.len());
         count(metrics, LedgerTable::Receipts, rows.receipts.len());
+        count(metrics, LedgerTable::Standings, rows.standings.len());
         count(metrics, LedgerTable::EnforcementPoints, rows.points.len());
         if let Some(place) = self.places.get_mut(index) {
             place.next = batch.next;
@@ -229,16 +189,16 @@ impl Recorder {
         Ok(batch.records.len())
     }
 
-    /// Receipts are for the recorder alone: what is in the ledger leaves the topic.
+    /// Receipts and standings are for the recorder alone: what is in the ledger leaves the topic.
     async fn let_go(&self, place: Place, before: u64) {
-        if place.topic != Topic::Receipts {
+        if place.topic.is_partitioned_as_log() {
             return;
         }
         let bus = &self.parts.bus;
         if let Err(failure) = bus.trim(place.topic, place.partition, before).await {
             warn!(
                 error = chain(&failure),
-                "recorded receipts stay in their topic"
+                "what is recorded stays in its topic"
             );
         }
     }
@@ -264,6 +224,7 @@ impl Recorder {
 struct Rows {
     decisions: Vec<LedgerDecision>,
     receipts: Vec<Receipt>,
+    standings: Vec<SubjectStanding>,
     /// The latest word of each.
     points: BTreeMap<(String, String), EnforcementPoint>,
 }
@@ -288,7 +249,9 @@ impl Rows {
 
 impl Rows {
     fn add(&mut self, topic: Topic, record: &BusRecord) -> Result<(), Unreadable> {
-        if topic == Topic::Receipts {
+        if topic == Topic::Standings {
+            self.standings.extend(row::standings(&record.value)?);
+        } else if topic == Topic::Receipts {
             let told = row::told(&record.value)?;
             self.receipts.extend(told.receipts);
             let key = (told.point.name.clone(), told.point.client.clone());
@@ -314,6 +277,9 @@ async fn write(parts: &RecorderParts, rows: &Rows, place: Place, next: u64) -> P
     }
     if !rows.receipts.is_empty() {
         ledger.record_receipts(&rows.receipts).await?;
+    }
+    if !rows.standings.is_empty() {
+        ledger.record_standings(&rows.standings).await?;
     }
     for point in rows.points.values() {
         ledger.record_enforcement_point(point).await?;

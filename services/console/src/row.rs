@@ -2,12 +2,9 @@
 
 use caerus_engine::id::TenantId;
 use caerus_engine::time::Timestamp;
-use caerus_runtime::port::{EnforcementPoint, LedgerDecision, Receipt};
+use caerus_runtime::port::{EnforcementPoint, LedgerDecision, Receipt, SubjectStanding};
 use caerus_wire::decision::{DecisionError, PublicDecision};
-use serde::Deserialize;
-
-/// The version of receipts that is read.
-const RECEIPT_VERSION: u32 = 1;
+use caerus_wire::told::{PointTold, ReceiptTold, StandingTold, StandingsTold, ToldError};
 
 /// Why a record is no row.
 #[derive(Debug, thiserror::Error)]
@@ -18,30 +15,8 @@ pub(crate) enum Unreadable {
     Text(#[source] std::str::Utf8Error),
     #[error("could not record the decision: its id does not name its owner")]
     Id,
-    #[error("could not record what an enforcement point said")]
-    Receipt(#[source] serde_json::Error),
-    #[error("could not record what an enforcement point said: it has version {version}")]
-    Version { version: u32 },
-}
-
-/// What one instance of an enforcement point said.
-#[derive(Debug, Deserialize)]
-struct ToldForm {
-    v: u32,
-    enforcement_point: String,
-    client: String,
-    tenants: Vec<String>,
-    /// *Units*: milliseconds since 1970.
-    at: i64,
-    is_connected: bool,
-    acknowledged: Option<String>,
-    receipts: Vec<ReceiptForm>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ReceiptForm {
-    decision: String,
-    tenant: String,
+    #[error(transparent)]
+    Told(#[from] ToldError),
 }
 
 /// A record of the receipts' topic, as rows.
@@ -72,28 +47,38 @@ pub(crate) fn decision(value: &[u8]) -> Result<LedgerDecision, Unreadable> {
 }
 
 pub(crate) fn told(value: &[u8]) -> Result<Told, Unreadable> {
-    let form: ToldForm = serde_json::from_slice(value).map_err(Unreadable::Receipt)?;
-    if form.v != RECEIPT_VERSION {
-        return Err(Unreadable::Version { version: form.v });
-    }
-    let at = Timestamp(form.at);
-    let receipt = |one: ReceiptForm| Receipt {
-        decision: one.decision,
-        tenant: TenantId::new(one.tenant),
-        enforcement_point: form.enforcement_point.clone(),
-        client: form.client.clone(),
+    let told = PointTold::from_bytes(value)?;
+    let at = Timestamp(told.at);
+    let receipt = |one: &ReceiptTold<'_>| Receipt {
+        decision: one.decision.to_string(),
+        tenant: TenantId::new(one.tenant.as_ref()),
+        enforcement_point: told.enforcement_point.to_string(),
+        client: told.client.to_string(),
         in_force_at: at,
     };
-    let receipts = form.receipts.into_iter().map(receipt).collect();
     Ok(Told {
-        receipts,
+        receipts: told.receipts.iter().map(receipt).collect(),
         point: EnforcementPoint {
-            name: form.enforcement_point,
-            client: form.client,
-            tenants: form.tenants.into_iter().map(TenantId::new).collect(),
+            name: told.enforcement_point.to_string(),
+            client: told.client.to_string(),
+            tenants: told.tenants.into_iter().map(TenantId::new).collect(),
             last_seen: at,
-            acknowledged: form.acknowledged,
-            is_connected: form.is_connected,
+            acknowledged: told.acknowledged.map(|cursor| cursor.into_owned()),
+            is_connected: told.is_connected,
         },
     })
+}
+
+pub(crate) fn standings(value: &[u8]) -> Result<Vec<SubjectStanding>, Unreadable> {
+    let told = StandingsTold::from_bytes(value)?;
+    let row = |one: StandingTold| SubjectStanding {
+        tenant: TenantId::new(one.tenant),
+        kind: one.kind,
+        name: one.name,
+        session: one.session,
+        score: one.score,
+        at: Timestamp(one.at),
+        json: one.json,
+    };
+    Ok(told.standings.into_iter().map(row).collect())
 }

@@ -1,6 +1,7 @@
 //! The live loop over ports: it owns partitions of the log, folds them, and keeps the one order of effects. Knows no
 //! broker, no database and no rule of judgement.
 
+mod attendance;
 mod batch;
 mod count;
 mod output;
@@ -10,6 +11,7 @@ mod standing;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wake;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use std::time::Duration;
 use caerus_engine::id::stable_hash;
 use caerus_engine::limits::REPLAY_SPAN_LEN;
 use caerus_engine::score::Model;
+use caerus_runtime::health::Health;
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::port::{
     Bus, Clock, Epoch, PortError, PortErrorKind, ReadLimit, RecordStore, SubjectStanding,
@@ -31,7 +34,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fold::Settings;
 use crate::fold::policies::Policies;
+use attendance::Attendance;
 use owner::Owner;
+
+pub use told::tell_standings;
 
 /// What a task has to finish its batch after it was asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -88,6 +94,7 @@ pub struct Ports {
     pub store: Arc<dyn RecordStore>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
+    pub health: Health,
     /// Latest assessments, for people; what does not fit is dropped, the next one of the subject follows.
     pub standings: Option<mpsc::Sender<Vec<SubjectStanding>>>,
 }
@@ -135,8 +142,10 @@ pub async fn run(
     let shutdown = shutdown.child();
     let mut tasks = TaskGroup::new(&shutdown);
     let mut stops: BTreeMap<u32, Shutdown> = BTreeMap::new();
+    let attendance = Attendance::new(&evaluator.ports.health);
     loop {
         let wanted = assigned.borrow_and_update().clone();
+        attendance.assign(wanted.iter().copied());
         stops.retain(|number, stop| {
             if !wanted.contains(number) {
                 stop.begin();
@@ -146,7 +155,7 @@ pub async fn run(
         for number in wanted {
             stops.entry(number).or_insert_with(|| {
                 let stop = shutdown.child();
-                let partition = run_partition(evaluator.clone(), number, stop.clone());
+                let partition = attend(evaluator.clone(), number, stop.clone(), attendance.clone());
                 let everything = shutdown.clone();
                 let task = async move {
                     // A failure is seen at once, not only when the assignment changes.
@@ -164,20 +173,33 @@ pub async fn run(
     }
 }
 
-/// Evaluates one partition until `stop`; begins again from its claim when another owner came, as long as it is wanted.
+/// Evaluates one partition alone until `stop`.
 pub async fn run_partition(
     evaluator: Evaluator,
     number: u32,
     stop: Shutdown,
 ) -> Result<(), EvaluatorError> {
+    let attendance = Attendance::new(&evaluator.ports.health);
+    attendance.assign([number]);
+    attend(evaluator, number, stop, attendance).await
+}
+
+/// Evaluates one partition until `stop`; begins again from its claim when another owner came, as long as it is wanted.
+async fn attend(
+    evaluator: Evaluator,
+    number: u32,
+    stop: Shutdown,
+    attendance: Attendance,
+) -> Result<(), EvaluatorError> {
     let evaluator = &evaluator;
-    let mut patience = Patience::new(evaluator.config.comeback, number);
+    let mut patience = Patience::new(evaluator.config.comeback, number, attendance.clone());
     let mut epoch = None;
     while !stop.is_begun() {
         let error = match own(evaluator, number, &mut epoch, &stop, &mut patience).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
+        attendance.fails(number, format!("is not served: {}", chain(&error)));
         let kind = error.kind;
         tracing::warn!(
             partition = number,
@@ -224,6 +246,7 @@ async fn own(
     };
     let mut owner = Owner::open(evaluator, number, owned, stop).await?;
     owner.settle().await?;
+    patience.attendance.serves(number);
     owner.serve(stop, patience).await
 }
 
@@ -253,14 +276,16 @@ pub(crate) struct Patience {
     policy: RetryPolicy,
     partition: u32,
     failures: u32,
+    attendance: Attendance,
 }
 
 impl Patience {
-    fn new(policy: RetryPolicy, partition: u32) -> Self {
+    fn new(policy: RetryPolicy, partition: u32, attendance: Attendance) -> Self {
         Self {
             policy,
             partition,
             failures: 0,
+            attendance,
         }
     }
 

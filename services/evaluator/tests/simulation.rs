@@ -8,6 +8,7 @@ use caerus_evaluator::fold::Settings;
 use caerus_evaluator::fold::policies::{InForce, Policies};
 use caerus_evaluator::live::{Evaluator, EvaluatorConfig, Ports, run_partition};
 use caerus_evaluator::replay::{ExportReplay, Line};
+use caerus_runtime::health::Health;
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::port::{ReadLimit, Topic};
 use caerus_runtime::retry::RetryPolicy;
@@ -72,6 +73,7 @@ fn start(seat: Seat) -> Running {
             store: seat.store,
             clock: seat.clock,
             metrics: metrics(),
+            health: Health::new(),
             standings: None,
         },
         model: Arc::new(Model::default()),

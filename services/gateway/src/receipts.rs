@@ -1,6 +1,7 @@
 //! What enforcement points say of themselves, on its way to the recorder: appended to the bus in batches. Knows no
 //! socket.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use caerus_engine::id::TenantId;
@@ -9,7 +10,7 @@ use caerus_runtime::metric::label::Room;
 use caerus_runtime::port::{NewRecord, Topic};
 use caerus_runtime::retry::{Jitter, Retry, RetryError, RetryPolicy};
 use caerus_runtime::shutdown::Shutdown;
-use serde::Serialize;
+use caerus_wire::told::{PointTold, ReceiptTold};
 use tokio::sync::mpsc;
 
 use crate::delivery::Acknowledged;
@@ -24,8 +25,6 @@ const BATCH_LEN: usize = 256;
 const RECEIPTS_PER_RECORD: usize = 1_000;
 /// The topic has one partition.
 const PARTITION: u32 = 0;
-/// The version of records that is written.
-const VERSION: u32 = 1;
 
 /// One instance of an enforcement point, and what it may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,26 +54,6 @@ pub(crate) enum Word {
     /// These are in force there since then.
     InForce(Vec<Acknowledged>),
     Left,
-}
-
-/// A record of the topic.
-#[derive(Debug, Serialize)]
-struct Told<'a> {
-    v: u32,
-    enforcement_point: &'a str,
-    client: &'a str,
-    tenants: Vec<&'a str>,
-    /// *Units*: milliseconds since 1970.
-    at: i64,
-    is_connected: bool,
-    acknowledged: Option<&'a str>,
-    receipts: Vec<ReceiptLine<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReceiptLine<'a> {
-    decision: &'a str,
-    tenant: &'a str,
 }
 
 /// Appends reports until the shutdown, then what is left. *Errors*: when the bus refuses for good.
@@ -129,29 +108,22 @@ fn of_report(report: &Report) -> Vec<NewRecord> {
     parts.map(|part| record(report, part)).collect()
 }
 
-fn record(report: &Report, entries: &[&Entry]) -> NewRecord {
+fn record<'a>(report: &'a Report, entries: &[&'a Entry]) -> NewRecord {
     let subscriber = &report.subscriber;
-    let told = Told {
-        v: VERSION,
-        enforcement_point: &subscriber.name,
-        client: &subscriber.client,
-        tenants: subscriber.tenants.iter().map(TenantId::as_str).collect(),
-        at: report.at.0,
-        is_connected: !matches!(report.word, Word::Left),
-        acknowledged: report.acknowledged.as_deref(),
-        receipts: entries
-            .iter()
-            .map(|entry| ReceiptLine {
-                decision: &entry.id,
-                tenant: entry.tenant.as_str(),
-            })
-            .collect(),
+    let tenants = subscriber.tenants.iter();
+    let receipt = |entry: &&'a Entry| ReceiptTold {
+        decision: Cow::Borrowed(&entry.id),
+        tenant: entry.tenant.as_str().into(),
     };
+    let mut told = PointTold::new(&subscriber.name, &subscriber.client, report.at.0);
+    told.tenants = tenants.map(|tenant| tenant.as_str().to_owned()).collect();
+    told.is_connected = !matches!(report.word, Word::Left);
+    told.acknowledged = report.acknowledged.as_deref().map(Cow::Borrowed);
+    told.receipts = entries.iter().map(receipt).collect();
     NewRecord {
         topic: Topic::Receipts,
         partition: PARTITION,
         key: subscriber.name.as_bytes().to_vec(),
-        // Texts and numbers: writing them cannot fail.
-        value: serde_json::to_vec(&told).unwrap_or_default().into(),
+        value: told.to_bytes().into(),
     }
 }

@@ -14,6 +14,7 @@ mod memory {
         }
 
         caerus_testkit::bus_suite!(open());
+        caerus_testkit::compacting_bus_suite!(open());
     }
 
     mod record_store {
@@ -75,6 +76,7 @@ mod sqlite {
         }
 
         caerus_testkit::bus_suite!(open().await);
+        caerus_testkit::compacting_bus_suite!(open().await);
 
         mod durable {
             use super::{Arc, Bus, PortResult, SqliteBus, file};
@@ -147,6 +149,39 @@ mod sqlite {
                     Ok(opened)
                 };
                 (open, folder)
+            });
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+mod kafka {
+    mod bus {
+        use std::sync::Arc;
+
+        use caerus_runtime::port::{Bus, PortResult};
+        use caerus_testkit::conformance::bus::PARTITIONS;
+
+        use crate::kafka::KafkaBus;
+        use crate::kafka::tests::fresh_settings;
+
+        async fn open() -> (Arc<dyn Bus>, ()) {
+            let settings = fresh_settings();
+            (KafkaBus::connect(&settings, PARTITIONS).await.unwrap(), ())
+        }
+
+        caerus_testkit::bus_suite!(open().await);
+
+        mod durable {
+            use super::{Arc, Bus, KafkaBus, PortResult, fresh_settings};
+
+            caerus_testkit::durable_bus_suite!({
+                let settings = fresh_settings();
+                let open = async move |partitions| -> PortResult<Arc<dyn Bus>> {
+                    let opened: Arc<dyn Bus> = KafkaBus::connect(&settings, partitions).await?;
+                    Ok(opened)
+                };
+                (open, ())
             });
         }
     }

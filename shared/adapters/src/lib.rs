@@ -1,5 +1,6 @@
 //! The outside world behind the ports: Kafka, Redis, PostgreSQL, SQLite, memory, geo databases. Knows no thresholds, rules or scores; no adapter knows another.
 
+pub mod distributed;
 #[cfg(feature = "geo")]
 pub mod geo;
 #[cfg(feature = "kafka")]

@@ -15,7 +15,7 @@ pub use environment::Environment;
 pub use layers::{Flag, Merged, Sources};
 pub use layout::{Field, Kind, Layout};
 pub use problem::{ConfigError, Origin, Problem};
-pub use servers::{Kafka, Postgres, Redis, RedisArrangement, SourceTopic};
+pub use servers::{Kafka, Postgres, Redis, RedisArrangement, Servers, SourceTopic};
 pub use settings::{Data, Geo, Listen, LogFormat, Otlp, Settings, Stream, Telemetry, tls_files};
 
 /// The server's configuration as data: every key, and its default.

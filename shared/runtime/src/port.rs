@@ -168,7 +168,11 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// Partitions of the log; fixed when it was created.
     fn partitions(&self) -> u32;
 
-    /// Appends all or nothing, across topics and partitions; durable when it returns. For those who own no partition.
+    /// Appends, across topics and partitions; durable when it returns. For those who own no partition.
+    ///
+    /// All or nothing where it is `Refused`. Where it is `Unavailable` some records may be in, on a broker, and others not:
+    /// the caller repeats the whole, and readers bear repeats. A transaction would be worse there, because one that its
+    /// owner left open holds everybody's readers back.
     /// *Returns*: each record's offset, in order.
     async fn append(&self, records: Vec<NewRecord>) -> PortResult<Vec<u64>>;
 
@@ -405,7 +409,7 @@ pub struct StoredToken {
 pub trait Ledger: Send + Sync + std::fmt::Debug {
     async fn record_decisions(&self, decisions: &[LedgerDecision]) -> PortResult<()>;
     async fn record_receipts(&self, receipts: &[Receipt]) -> PortResult<()>;
-    /// Sessions not assessed for [`SESSION_STANDING_KEPT`] before the newest given are let go.
+    /// Of several of one subject and session the latest stays. Sessions not assessed for [`SESSION_STANDING_KEPT`] before the newest given are let go.
     async fn record_standings(&self, standings: &[SubjectStanding]) -> PortResult<()>;
     async fn record_enforcement_point(&self, point: &EnforcementPoint) -> PortResult<()>;
     async fn record_audit(&self, entry: &AuditEntry) -> PortResult<()>;

@@ -12,6 +12,7 @@ pub mod bus;
 pub mod claim;
 pub mod durable;
 pub mod ledger;
+pub mod outbox;
 pub mod record_store;
 pub mod register;
 
@@ -78,6 +79,11 @@ mod tests {
             ("bus", bus, bus),
             ("claim", include_str!("conformance/claim.rs"), bus),
             ("record_store", record_store, record_store),
+            (
+                "outbox",
+                include_str!("conformance/outbox.rs"),
+                record_store,
+            ),
             ("ledger", ledger, ledger),
             ("register", include_str!("conformance/register.rs"), ledger),
             ("durable", durable, durable),

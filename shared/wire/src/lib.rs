@@ -20,6 +20,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod told;
 mod word;
 
 pub use caerus_engine::time::{Span, Timestamp};

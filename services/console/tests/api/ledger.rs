@@ -98,7 +98,10 @@ impl Ledger for MemoryLedger {
                 one.name.clone(),
                 one.session.clone(),
             );
-            tables.standings.insert(key, one.clone());
+            let held = tables.standings.entry(key).or_insert_with(|| one.clone());
+            if held.at <= one.at {
+                *held = one.clone();
+            }
         }
         Ok(())
     }

@@ -3,12 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use caerus_engine::id::TenantId;
 use caerus_engine::time::{Span, Timestamp};
-use caerus_runtime::port::{Bus, Ledger, NewRecord, SubjectStanding, Topic};
+use caerus_runtime::port::{Bus, Ledger, NewRecord, Topic};
 use caerus_runtime::tasks::TaskGroup;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::bus::PARTITIONS;
 use crate::world::{Decided, NOON, World, revoke};
@@ -36,7 +34,12 @@ async fn record(world: &World) {
 }
 
 async fn is_recorded(world: &World) -> bool {
-    for topic in [Topic::Decisions, Topic::Shadow, Topic::Receipts] {
+    for topic in [
+        Topic::Decisions,
+        Topic::Shadow,
+        Topic::Receipts,
+        Topic::Standings,
+    ] {
         for partition in 0..PARTITIONS {
             let end = world.bus.end(topic, partition).await.unwrap();
             let position = world.ledger.position(topic, partition).await.unwrap();
@@ -185,27 +188,29 @@ async fn no_position_is_kept_before_its_rows() {
 #[tokio::test]
 async fn of_many_standings_the_latest_of_each_is_kept() {
     let world = World::open().await;
-    let standing = |session: Option<&str>, score, at| SubjectStanding {
-        tenant: TenantId::new("acme"),
-        kind: "user".to_owned(),
-        name: "alice".to_owned(),
-        session: session.map(str::to_owned),
-        score,
-        at: NOON + Span::seconds(at),
-        json: "{}".to_owned(),
+    let standing = |session: Option<&str>, score: u8, at| {
+        json!({
+            "tenant": "acme", "kind": "user", "name": "alice", "session": session, "score": score,
+            "at": (NOON + Span::seconds(at)).0, "json": "{}",
+        })
     };
-    let (sender, receiver) = mpsc::channel(8);
-    sender
-        .send(vec![standing(None, 10, 1), standing(Some("s-1"), 50, 2)])
-        .await
-        .unwrap();
-    sender
-        .send(vec![standing(None, 30, 5), standing(None, 20, 3)])
-        .await
-        .unwrap();
-    drop(sender);
-    let parts = world.recorder_parts();
-    caerus_console::run_standings(receiver, parts, world.shutdown.clone()).await;
+    for told in [
+        [standing(None, 10, 1), standing(Some("s-1"), 50, 2)],
+        [standing(None, 30, 5), standing(None, 20, 3)],
+    ] {
+        let record = NewRecord {
+            topic: Topic::Standings,
+            partition: 0,
+            key: Vec::new(),
+            value: json!({"v": 1, "standings": told})
+                .to_string()
+                .into_bytes()
+                .into(),
+        };
+        world.bus.append(vec![record]).await.unwrap();
+    }
+    record(&world).await;
+    assert_eq!(world.bus.start(Topic::Standings, 0).await.unwrap(), 2);
     let scores: Vec<u8> = world
         .ledger
         .tables()

@@ -112,6 +112,7 @@ impl World {
         RecorderParts {
             bus: Arc::clone(&self.bus) as Arc<dyn Bus>,
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
+            health: Health::new(),
             metrics: self.metrics.clone(),
         }
     }

@@ -8,6 +8,7 @@ use caerus_adapters::memory::{MemoryBus, MemoryRecordStore};
 use caerus_engine::score::Model;
 use caerus_engine::step::{Input, WakeReason};
 use caerus_engine::time::Span;
+use caerus_runtime::health::Health;
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::port::{
     Bus, BusRecord, Clock, LogId, NewRecord, ReadLimit, RecordStore, SubjectStanding, Topic,
@@ -53,6 +54,7 @@ impl House {
                 store: MemoryRecordStore::new() as Arc<dyn RecordStore>,
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
                 metrics: Metrics::new(),
+                health: Health::new(),
                 standings: Some(told),
             },
             model: Arc::new(Model::default()),

@@ -59,7 +59,7 @@ mod tests {
         for topic in Topic::ALL {
             assert_eq!(topic_of(topic_number(topic)).unwrap(), topic);
         }
-        assert!(matches!(topic_of(6), Err(sqlx::Error::Decode(_))));
+        assert!(matches!(topic_of(7), Err(sqlx::Error::Decode(_))));
     }
 
     #[test]

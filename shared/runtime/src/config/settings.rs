@@ -13,6 +13,7 @@ use caerus_engine::time::Span;
 use super::LAYOUT;
 use super::layers::{Merged, Sources};
 use super::problem::{ConfigError, Problem};
+use super::servers::Servers;
 use crate::http::{self, Browsers, ServerSettings, TlsFiles};
 use crate::secret::Secret;
 
@@ -25,6 +26,7 @@ pub struct Settings {
     pub data: Data,
     /// Of the log, where this start creates it.
     pub partitions: u32,
+    pub servers: Servers,
     /// `None` for the default set.
     pub policies_dir: Option<PathBuf>,
     pub geo: Geo,
@@ -116,6 +118,7 @@ impl Settings {
                 telemetry,
                 data: rest.data,
                 partitions: rest.partitions,
+                servers: rest.servers,
                 policies_dir: rest.policies_dir,
                 geo: rest.geo,
                 cache_bytes_max: rest.cache_bytes_max,
@@ -263,6 +266,7 @@ fn telemetry(merged: &Merged) -> Result<Telemetry, Problem> {
 struct Rest {
     data: Data,
     partitions: u32,
+    servers: Servers,
     policies_dir: Option<PathBuf>,
     geo: Geo,
     cache_bytes_max: usize,
@@ -280,6 +284,7 @@ fn rest(merged: &Merged) -> Result<Rest, Problem> {
             dead_letters_bytes_max: merged.integer("data.dead_letters_bytes_max")?,
         },
         partitions: merged.integer("log.partitions")?,
+        servers: Servers::from_merged(merged)?,
         policies_dir: merged.path_if_any("policies.dir"),
         geo: Geo {
             databases: databases.iter().map(PathBuf::from).collect(),

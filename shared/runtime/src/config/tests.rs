@@ -65,8 +65,8 @@ fn what_is_wrong_is_told_with_place_key_and_expectation() {
             "caerus.toml:2:1: `listen.adress` is not a key; did you mean `listen.address`?",
         ),
         (
-            "[kafka]\nbrokers = []",
-            "caerus.toml:1:2: `kafka` is not a key",
+            "[pulsar]\nbrokers = []",
+            "caerus.toml:1:2: `pulsar` is not a key",
         ),
         (
             "[log]\n  partitions = 0",
@@ -211,4 +211,86 @@ fn off_loopback_needs_tls_and_then_loads() {
     let settings = load(text, &Environment::default(), &[]).unwrap();
     let server = settings.listen.server_settings();
     assert_eq!(server.tls.unwrap().certificate, Path::new("c.pem"));
+}
+
+#[test]
+fn what_is_wrong_about_a_server_is_told_too() {
+    for (text, expected) in [
+        (
+            "[kafka]\nbrokers = [\"kafka\"]",
+            "caerus.toml:2:1: `kafka.brokers` holds `kafka`: expected `host:port`",
+        ),
+        (
+            "[kafka]\nbrokers = [\"k:9092\"]\nproperties = [\"sasl.password=x\"]",
+            "caerus.toml:3:1: `kafka.properties` holds a password: `kafka.password` keeps it from being shown",
+        ),
+        (
+            "[kafka]\nbrokers = [\"k:9092\"]\ntopic_prefix = \"a/b\"",
+            "caerus.toml:3:1: `kafka.topic_prefix` may hold letters, digits, `.`, `_` and `-`, as Kafka's topics do",
+        ),
+        (
+            "[redis]\nurls = [\"redis://u:p@r\"]",
+            "caerus.toml:2:1: `redis.urls` holds a password: `redis.password` keeps it from being shown",
+        ),
+        (
+            "[redis]\nurls = [\"redis://a\", \"redis://b\"]",
+            "caerus.toml:2:1: `redis.urls` holds several; one server has one, else set `redis.arrangement`",
+        ),
+        (
+            "[redis]\nurls = [\"redis://a\"]\narrangement = \"sentinel\"",
+            "default: `redis.sentinel_master` must not be empty",
+        ),
+        (
+            "[postgres]\nurl = \"mysql://\"",
+            "caerus.toml:2:1: `postgres.url` must begin with `postgres://`",
+        ),
+    ] {
+        assert_eq!(told(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn shared_servers_are_configured_one_by_one() {
+    let none = load("", &Environment::default(), &[]).unwrap().servers;
+    assert_eq!(none, Servers::default());
+    let text = "[kafka]\nbrokers = [\"k1:9092\", \"k2:9092\"]\nproperties = [\"security.protocol = sasl_ssl\"]\n\
+                password = \"hunter2\"\n[redis]\nurls = [\"rediss://caerus@r:6379\"]\npassword = \"hunter/2\"\n";
+    let settings = load(text, &Environment::default(), &[]).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter"));
+    let Servers {
+        kafka: Some(kafka),
+        redis: Some(redis),
+        postgres: None,
+    } = settings.servers
+    else {
+        panic!("{:?}", settings.servers);
+    };
+    assert_eq!(kafka.brokers, ["k1:9092", "k2:9092"]);
+    let protocol = kafka.properties.get("security.protocol");
+    assert_eq!(protocol.map(String::as_str), Some("sasl_ssl"));
+    let topics: Vec<_> = kafka.sources.iter().map(|source| &*source.topic).collect();
+    assert_eq!(
+        topics,
+        ["caerus.logins", "caerus.device-health", "caerus.access"]
+    );
+    let urls: Vec<_> = redis.urls.iter().map(|url| url.expose()).collect();
+    assert_eq!(urls, ["rediss://caerus:hunter%2F2@r:6379"]);
+}
+
+#[test]
+fn source_topics_are_those_listed_where_any_is() {
+    let text = "[kafka]\nbrokers = [\"k:9092\"]\n[[sources]]\ntopic = \"okta\"\ntenant = \"acme\"\n\
+                [[sources]]\ntopic = \"caerus.feedback\"\nfeedback = true\n";
+    let settings = load(text, &Environment::default(), &[]).unwrap();
+    let source = |topic: &str, tenant: Option<&str>, is_feedback| SourceTopic {
+        topic: topic.to_owned(),
+        tenant: tenant.map(str::to_owned),
+        format: "native".to_owned(),
+        is_feedback,
+    };
+    let expected = [
+        source("okta", Some("acme"), false),
+        source("caerus.feedback", None, true),
+    ];
+    assert_eq!(settings.servers.kafka.unwrap().sources, expected);
 }

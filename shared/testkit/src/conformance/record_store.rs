@@ -1,4 +1,4 @@
-//! What every record store keeps to: all or nothing, one owner, the outbox's numbers, the agenda. Knows no adapter.
+//! What every record store keeps to: all or nothing, one owner, the agenda. Knows no adapter.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,28 +33,30 @@ macro_rules! record_store_suite {
             a_store_of_another_log_is_emptied
             the_owner_on_another_log_is_fenced
             the_agenda_holds_those_who_want_to_be_woken_or_are_concerned
-            the_outbox_keeps_its_order_and_is_cleared_from_the_front
-            sequences_rise_for_ever
-            an_outbox_that_skips_or_repeats_is_refused_whole
             the_shared_fold_is_kept_until_it_is_replaced
             partitions_are_apart
             concurrent_owners_of_partitions_do_not_disturb_one_another
         }
+        $crate::rules! { outbox, $open,
+            the_outbox_keeps_its_order_and_is_cleared_from_the_front
+            sequences_rise_for_ever
+            an_outbox_that_skips_or_repeats_is_refused_whole
+        }
     };
 }
 
-fn epoch(claim_offset: u64) -> Epoch {
+pub(super) fn epoch(claim_offset: u64) -> Epoch {
     Epoch {
         log: LogId(7),
         claim_offset,
     }
 }
 
-fn key(number: u128) -> SubjectHash {
+pub(super) fn key(number: u128) -> SubjectHash {
     SubjectHash(number)
 }
 
-fn record(number: u128, bytes: &[u8]) -> StoredRecord {
+pub(super) fn record(number: u128, bytes: &[u8]) -> StoredRecord {
     StoredRecord {
         key: key(number),
         bytes: Some(bytes.to_vec()),
@@ -70,7 +72,7 @@ fn removal(number: u128) -> StoredRecord {
     }
 }
 
-fn entry(sequence: u64, value: &str) -> OutboxEntry {
+pub(super) fn entry(sequence: u64, value: &str) -> OutboxEntry {
     OutboxEntry {
         sequence,
         record: NewRecord {
@@ -82,7 +84,7 @@ fn entry(sequence: u64, value: &str) -> OutboxEntry {
     }
 }
 
-fn commit(partition: u32, epoch: Epoch, positions: Range<u64>) -> Commit {
+pub(super) fn commit(partition: u32, epoch: Epoch, positions: Range<u64>) -> Commit {
     Commit {
         partition,
         epoch,
@@ -95,7 +97,7 @@ fn commit(partition: u32, epoch: Epoch, positions: Range<u64>) -> Commit {
 }
 
 /// What a state holds, but for the agenda.
-fn summary(state: &PartitionState) -> (u64, Option<&[u8]>, Vec<u64>, u64) {
+pub(super) fn summary(state: &PartitionState) -> (u64, Option<&[u8]>, Vec<u64>, u64) {
     (
         state.position,
         state.shared.as_deref(),
@@ -387,70 +389,6 @@ pub async fn the_agenda_holds_those_who_want_to_be_woken_or_are_concerned(
     store.commit(batch).await?;
     let agenda = store.open(0, epoch(1)).await?.agenda;
     assert_eq!(agenda, [entry(5, later, soon, true)]);
-    Ok(())
-}
-
-pub async fn the_outbox_keeps_its_order_and_is_cleared_from_the_front(
-    store: Arc<dyn RecordStore>,
-) -> PortResult<()> {
-    store.open(0, epoch(1)).await?;
-    let batch = Commit {
-        outbox: (0..4).map(|n| entry(n, "first")).collect(),
-        ..commit(0, epoch(1), 0..1)
-    };
-    store.commit(batch).await?;
-    let batch = Commit {
-        outbox: vec![entry(4, "second"), entry(5, "")],
-        ..commit(0, epoch(1), 1..2)
-    };
-    store.commit(batch).await?;
-    store.clear_outbox(0, epoch(1), 3).await?;
-    store.clear_outbox(0, epoch(1), 1).await?;
-    let state = store.open(0, epoch(1)).await?;
-    let expected = [entry(3, "first"), entry(4, "second"), entry(5, "")];
-    assert_eq!(state.outbox, expected);
-    assert_eq!(state.position, 2);
-    store.clear_outbox(0, epoch(1), u64::MAX).await?;
-    assert_eq!(store.open(0, epoch(1)).await?.outbox, []);
-    Ok(())
-}
-
-pub async fn sequences_rise_for_ever(store: Arc<dyn RecordStore>) -> PortResult<()> {
-    for claim in 1..4_u64 {
-        let state = store.open(0, epoch(claim)).await?;
-        assert_eq!(state.next_sequence, claim - 1);
-        let batch = Commit {
-            outbox: vec![entry(state.next_sequence, "a")],
-            ..commit(0, epoch(claim), claim - 1..claim)
-        };
-        store.commit(batch).await?;
-        store.clear_outbox(0, epoch(claim), claim).await?;
-    }
-    assert_eq!(store.open(0, epoch(4)).await?.next_sequence, 3);
-    Ok(())
-}
-
-pub async fn an_outbox_that_skips_or_repeats_is_refused_whole(
-    store: Arc<dyn RecordStore>,
-) -> PortResult<()> {
-    store.open(0, epoch(1)).await?;
-    let first = Commit {
-        outbox: vec![entry(0, "a"), entry(1, "b")],
-        ..commit(0, epoch(1), 0..1)
-    };
-    store.commit(first).await?;
-    for sequences in [vec![1], vec![3], vec![2, 4], vec![2, 2]] {
-        let wrong = Commit {
-            records: vec![record(1, b"lost")],
-            outbox: sequences.into_iter().map(|n| entry(n, "c")).collect(),
-            ..commit(0, epoch(1), 1..2)
-        };
-        let refused = store.commit(wrong).await;
-        assert_eq!(refusal(refused), Some(PortErrorKind::Refused));
-    }
-    assert_eq!(store.load(0, &[key(1)]).await?, [None]);
-    let state = store.open(0, epoch(1)).await?;
-    assert_eq!(summary(&state), (1, None, vec![0, 1], 2));
     Ok(())
 }
 

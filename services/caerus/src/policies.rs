@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 type Files = Vec<(String, String)>;
 
 /// Puts the policies into force and keeps them so. *Returns*: what people are shown of them.
-pub(super) async fn start(
+pub(crate) async fn start(
     tasks: &mut TaskGroup,
     dir: Option<PathBuf>,
     bus: &Arc<dyn Bus>,
