@@ -45,6 +45,19 @@ pub struct DeadLetter {
     /// The form it was taken for, e.g. `native`.
     pub format: String,
     pub message: Vec<u8>,
+    /// *Units*: bytes of the whole message, where only its beginning is kept.
+    pub cut_from: Option<u64>,
+}
+
+/// How long a message may be to be kept whole. *Units*: bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole(pub usize);
+
+impl Whole {
+    /// With its coding and its reason such a letter stays below a million bytes, what brokers take unless told otherwise.
+    pub const KEPT: Self = Self(700 * 1024);
+    /// Where the log takes no long letters.
+    pub const SCANT: Self = Self(16 * 1024);
 }
 
 /// Where a message came from.
@@ -70,36 +83,42 @@ struct Letter {
     message: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message_base64: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut_from: Option<u64>,
 }
 
 const LETTER_VERSION: u8 = 1;
-
-/// Keeps a letter; durable when it returns, so that the message's position may then be passed.
-pub async fn dead_letter(
-    bus: &dyn Bus,
-    clock: &dyn Clock,
-    metrics: &Ingest,
-    letter: DeadLetter,
-) -> PortResult<()> {
-    let reason = letter.reason;
-    let value = letter.to_bytes(clock.now());
-    let record = NewRecord {
-        topic: Topic::DeadLetters,
-        partition: PARTITION,
-        key: Vec::new(),
-        value: value.into(),
-    };
-    bus.append(vec![record]).await?;
-    metrics.dead_letters.of(&reason).inc();
-    Ok(())
-}
+/// *Units*: bytes of a text as JSON at most; a longer one is coded, which adds a third whatever it holds.
+const ESCAPED_BYTES_MAX: usize = 900_000;
 
 impl DeadLetter {
+    /// As the topic of dead letters takes it.
+    pub fn into_record(self, at: Timestamp, whole: Whole) -> NewRecord {
+        NewRecord {
+            topic: Topic::DeadLetters,
+            partition: PARTITION,
+            key: Vec::new(),
+            value: self.cut(whole).into_bytes(at).into(),
+        }
+    }
+
+    /// Keeps the beginning of a message that no letter holds whole; the rest is where the letter says it came from.
+    fn cut(mut self, Whole(bytes_max): Whole) -> Self {
+        if self.message.len() > bytes_max {
+            let len = u64::try_from(self.message.len()).unwrap_or(u64::MAX);
+            self.cut_from.get_or_insert(len);
+            self.message.truncate(bytes_max);
+        }
+        self
+    }
+
     /// One line of JSON, as the topic keeps it and `caerus send --dead-letters` reads it.
-    pub fn to_bytes(self, at: Timestamp) -> Vec<u8> {
+    fn into_bytes(self, at: Timestamp) -> Vec<u8> {
+        let coded = |bytes: &[u8]| (None, Some(STANDARD.encode(bytes)));
         let (message, message_base64) = match String::from_utf8(self.message) {
-            Ok(text) => (Some(text), None),
-            Err(error) => (None, Some(STANDARD.encode(error.as_bytes()))),
+            Ok(text) if is_short_escaped(&text) => (Some(text), None),
+            Ok(text) => coded(text.as_bytes()),
+            Err(error) => coded(error.as_bytes()),
         };
         let letter = Letter {
             v: LETTER_VERSION,
@@ -110,6 +129,7 @@ impl DeadLetter {
             format: self.format,
             message,
             message_base64,
+            cut_from: self.cut_from,
         };
         // Texts and numbers: writing them cannot fail.
         serde_json::to_vec(&letter).unwrap_or_default()
@@ -135,9 +155,20 @@ impl DeadLetter {
             origin: letter.origin,
             format: letter.format,
             message,
+            cut_from: letter.cut_from,
         };
         Some((read, Timestamp(letter.at_ms)))
     }
+}
+
+/// Whether JSON's escapes make the text no longer than what a letter has room for.
+fn is_short_escaped(text: &str) -> bool {
+    let escaped = |c: char| match c {
+        '"' | '\\' => 2,
+        control if control.is_ascii_control() => 6,
+        other => other.len_utf8(),
+    };
+    text.chars().map(escaped).sum::<usize>() <= ESCAPED_BYTES_MAX
 }
 
 /// How much is kept.

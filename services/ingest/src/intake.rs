@@ -4,29 +4,35 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use caerus_engine::id::{PrincipalId, SourceId, TenantId};
-use caerus_engine::signal::{Place, Signal};
+use caerus_engine::id::{PrincipalId, SourceId};
+use caerus_engine::signal::{Place, Signal, SourcePosition};
 use caerus_engine::step::Input;
 use caerus_engine::time::Timestamp;
-use caerus_runtime::auth::{Principal, Right};
+use caerus_runtime::auth::Right;
 use caerus_runtime::metric::label;
 use caerus_runtime::port::{NewRecord, Topic};
 use caerus_wire::entry::Entry;
-use caerus_wire::event::{EventError, EventType, NativeEvent, SessionEvent};
+use caerus_wire::event::{EventError, EventType, NativeEvent};
 use caerus_wire::json::JsonError;
 use serde::Serialize;
 
 use crate::age::{self, FromTheFuture, Told};
 use crate::normalise::{self, AboutNobody, Receipt, normalise};
 use crate::sighting::{Pairing, Sightings};
+use crate::teller::Teller;
 
-/// How a request's events are to be taken.
+/// Records appended at once. An event's records are never torn apart.
+pub(crate) const APPEND_RECORDS_MAX: usize = 4_096;
+
+/// How events are to be taken that came together: those of one request, or of one message.
 #[derive(Debug)]
-pub(crate) struct Posted {
-    pub(crate) principal: Principal,
+pub(crate) struct Arrival {
+    pub(crate) teller: Teller,
     pub(crate) told: Told,
     pub(crate) received_at: Timestamp,
     pub(crate) trace: Option<String>,
+    /// Where the message stands; `None` for a request.
+    pub(crate) position: Option<SourcePosition>,
     /// Of the log.
     pub(crate) partitions: u32,
 }
@@ -44,6 +50,10 @@ pub(crate) enum EventRefusal {
     OtherTenant,
     #[error("this needs the right `{right}`")]
     NotAllowed { right: Right },
+    #[error("this topic is not for the event's tenant")]
+    TopicOfAnotherTenant,
+    #[error("feedback is not read from this topic")]
+    NoFeedbackHere,
 }
 
 impl EventRefusal {
@@ -67,8 +77,8 @@ impl EventRefusal {
             Self::Event(error) => reason(error),
             Self::FromTheFuture(_) => label::Rejection::FromTheFuture,
             Self::AboutNobody(_) => label::Rejection::MissingMember,
-            Self::OtherTenant => label::Rejection::OtherTenant,
-            Self::NotAllowed { .. } => label::Rejection::NotAllowed,
+            Self::OtherTenant | Self::TopicOfAnotherTenant => label::Rejection::OtherTenant,
+            Self::NotAllowed { .. } | Self::NoFeedbackHere => label::Rejection::NotAllowed,
         }
     }
 }
@@ -154,7 +164,7 @@ fn lock(sightings: &Mutex<Sightings>) -> MutexGuard<'_, Sightings> {
 /// Reads, checks and normalises each event by itself; what one gets wrong is no other's harm.
 pub(crate) fn take_in(
     events: &[&[u8]],
-    posted: &Posted,
+    arrival: &Arrival,
     locate: &dyn Fn(IpAddr) -> Place,
     sightings: &SharedSightings,
 ) -> Taken {
@@ -168,7 +178,7 @@ pub(crate) fn take_in(
         },
     };
     for (index, bytes) in events.iter().enumerate() {
-        match take_one(bytes, posted, locate, sightings) {
+        match take_one(bytes, arrival, locate, sightings) {
             Ok((kind, records, sighted)) => {
                 taken.kinds.push(kind);
                 taken.records.push(records);
@@ -188,23 +198,22 @@ type One = (EventType, Vec<NewRecord>, Option<Pairing>);
 
 fn take_one(
     bytes: &[u8],
-    posted: &Posted,
+    arrival: &Arrival,
     locate: &dyn Fn(IpAddr) -> Place,
     sightings: &SharedSightings,
 ) -> Result<One, EventRefusal> {
     let event = NativeEvent::parse(bytes)?;
-    let tenant = normalise::tenant_of(&event);
-    demand(&posted.principal, &event, &tenant)?;
-    let name = posted.principal.name.as_str();
+    let tenant = arrival.teller.tenant_of(&event)?;
+    let name = arrival.teller.name();
     let receipt = Receipt {
         tenant,
         source: SourceId::new(name),
         by: PrincipalId::new(name),
-        received_at: posted.received_at,
-        handling: age::handling(event.time, posted.received_at, posted.told)?,
+        received_at: arrival.received_at,
+        handling: age::handling(event.time, arrival.received_at, arrival.told)?,
         body: normalise::body_hash(bytes),
-        position: None,
-        trace: posted.trace.clone(),
+        position: arrival.position,
+        trace: arrival.trace.clone(),
     };
     // The look-up may read a file's pages; the lock is for the sightings alone.
     let place = place(&event, locate);
@@ -213,7 +222,7 @@ fn take_one(
     let records = normalised
         .signals
         .into_iter()
-        .map(|signal| record(signal, extra.take(), posted.partitions))
+        .map(|signal| record(signal, extra.take(), arrival.partitions))
         .collect();
     Ok((event.kind, records, normalised.sighted))
 }
@@ -223,28 +232,6 @@ fn place(event: &NativeEvent, locate: &dyn Fn(IpAddr) -> Place) -> Place {
         (None, Some(address)) => locate(address),
         _ => Place::default(),
     }
-}
-
-/// Whose event it is, and whether this credential may tell it. An enforcement point tells what it saw met, nothing else.
-fn demand(
-    principal: &Principal,
-    event: &NativeEvent,
-    tenant: &TenantId,
-) -> Result<(), EventRefusal> {
-    let is_step_up =
-        event.kind == EventType::Session && event.event == Some(SessionEvent::StepUpMet);
-    let right = match event.kind {
-        EventType::Feedback => Right::Feedback,
-        _ if is_step_up && principal.has(Right::Stream) => Right::Stream,
-        _ => Right::Events,
-    };
-    if !principal.has(right) {
-        return Err(EventRefusal::NotAllowed { right });
-    }
-    if !principal.tenants.include(tenant) {
-        return Err(EventRefusal::OtherTenant);
-    }
-    Ok(())
 }
 
 /// A signal as the log holds it, in the partition of its subject.
@@ -259,5 +246,32 @@ fn record(signal: Signal, extra: Option<String>, partitions: u32) -> NewRecord {
         partition: subject.partition(partitions),
         key: subject.to_string().into_bytes(),
         value: entry.to_bytes().into(),
+    }
+}
+
+/// Each event's records, cut into pieces that are appended at once, in order.
+pub(crate) fn pieces(events: Vec<Vec<NewRecord>>) -> Vec<Vec<NewRecord>> {
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    for records in events {
+        if !piece.is_empty() && piece.len() + records.len() > APPEND_RECORDS_MAX {
+            pieces.push(core::mem::take(&mut piece));
+        }
+        piece.extend(records);
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// As it is counted.
+pub(crate) fn counted(kind: EventType) -> label::EventType {
+    match kind {
+        EventType::Login => label::EventType::Login,
+        EventType::DeviceHealth => label::EventType::DeviceHealth,
+        EventType::Access => label::EventType::Access,
+        EventType::Session => label::EventType::Session,
+        EventType::Feedback => label::EventType::Feedback,
     }
 }

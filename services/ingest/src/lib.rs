@@ -10,6 +10,8 @@ pub mod normalise;
 pub mod retention;
 mod routes;
 pub mod sighting;
+pub mod source;
+mod teller;
 pub mod watermark;
 
 use std::sync::Arc;

@@ -9,6 +9,8 @@ use caerus_runtime::shutdown::Shutdown;
 use caerus_runtime::tasks::chain;
 use caerus_wire::entry::Entry;
 
+use crate::watermark::POSTED;
+
 /// How often the log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 /// How much is read at once to find where to cut.
@@ -40,7 +42,7 @@ pub async fn keep(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, kept: Span, shutdown
     }
 }
 
-/// Lets go of everything before the last watermark that is older than `before`, and never of what is not evaluated.
+/// Lets go of everything before the last watermark of what is posted that is older than `before`, and never of what is not evaluated.
 pub async fn trim(bus: &dyn Bus, partition: u32, before: Timestamp) -> Result<(), PortError> {
     let start = bus.start(Topic::Signals, partition).await?;
     let evaluated = bus.completed(partition).await?;
@@ -56,7 +58,12 @@ pub async fn trim(bus: &dyn Bus, partition: u32, before: Timestamp) -> Result<()
                 let what = format!("read offset {} of partition {partition}", record.offset);
                 PortError::new(PortErrorKind::Corrupt, what).because(source)
             })?;
-            let Entry::Watermark { at, .. } = entry else {
+            // Those of source topics may be older than their place: they wait for what is behind.
+            let Entry::Watermark {
+                source_partition: POSTED,
+                at,
+            } = entry
+            else {
                 continue;
             };
             if at >= before || record.offset >= evaluated {

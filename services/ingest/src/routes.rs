@@ -30,7 +30,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::Ports;
 use crate::age::Told;
 use crate::body::{BODY_BYTES_MAX, BodyError, Coding, Events, Form, split};
-use crate::intake::{Posted, Rejected, SharedSightings, Taken, take_in};
+use crate::intake::{Arrival, Rejected, SharedSightings, Taken, counted, pieces, take_in};
+use crate::teller::Teller;
 
 /// The forms of events that are read.
 pub const FORMATS: [&str; 1] = ["native"];
@@ -40,8 +41,6 @@ pub const IN_FLIGHT_MIB_MAX: usize = 256;
 pub(crate) const EXPANDING_MAX: usize = 4;
 /// For a request's body to arrive, once its headers are there.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Records appended at once. An event's records are never torn apart.
-pub(crate) const APPEND_RECORDS_MAX: usize = 4_096;
 
 /// *Units*: bytes. A plain body up to this size is read where it is; a larger one leaves the async threads alone.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
@@ -174,14 +173,15 @@ impl Door {
         let _in_flight = self.admit(request.headers(), coding)?;
         let body = receive(request.into_body()).await?;
         let _expanding = self.admit_expansion(coding).await?;
-        let posted = Posted {
-            principal,
+        let arrival = Arrival {
+            teller: Teller::Credential(principal),
             told,
             received_at: self.clock.now(),
             trace: Some(trace.to_string()),
+            position: None,
             partitions: self.bus.partitions(),
         };
-        let read = self.read(body, coding, form, posted).await?;
+        let read = self.read(body, coding, form, arrival).await?;
         self.metrics.received_bytes.inc_by(read.expanded_len);
         let taken = self.told_of_request(read)?;
         self.count_rejected(&taken);
@@ -231,11 +231,11 @@ impl Door {
         body: Bytes,
         coding: Coding,
         form: Form,
-        posted: Posted,
+        arrival: Arrival,
     ) -> Result<Read, Refused> {
         let (geo, sightings) = (self.geo.clone(), Arc::clone(&self.sightings));
         let is_small = coding.is_plain() && body.len() <= INLINE_BYTES_MAX;
-        let work = move || read(body, (coding, form), &posted, geo.as_deref(), &sightings);
+        let work = move || read(body, (coding, form), &arrival, geo.as_deref(), &sightings);
         if is_small {
             return Ok(work()?);
         }
@@ -275,20 +275,13 @@ impl Door {
         &self,
         events: Vec<Vec<caerus_runtime::port::NewRecord>>,
     ) -> Result<(), Refused> {
-        let mut chunk = Vec::new();
-        for records in events {
-            if !chunk.is_empty() && chunk.len() + records.len() > APPEND_RECORDS_MAX {
-                self.append_chunk(std::mem::take(&mut chunk)).await?;
-            }
-            chunk.extend(records);
-        }
-        if !chunk.is_empty() {
-            self.append_chunk(chunk).await?;
+        for piece in pieces(events) {
+            self.append_piece(piece).await?;
         }
         Ok(())
     }
 
-    async fn append_chunk(
+    async fn append_piece(
         &self,
         records: Vec<caerus_runtime::port::NewRecord>,
     ) -> Result<(), Refused> {
@@ -312,6 +305,11 @@ impl Door {
         for kind in kinds {
             self.metrics.accepted_events.of(&counted(*kind)).inc();
         }
+        let taken = u64::try_from(kinds.len()).unwrap_or(u64::MAX);
+        self.metrics
+            .taken_events
+            .of(&label::Entrance::Post)
+            .inc_by(taken);
     }
 
     fn reply(&self, accepted: usize, rejected: Vec<Rejected>) -> Response {
@@ -337,7 +335,7 @@ struct Read {
 fn read(
     body: Bytes,
     (coding, form): (Coding, Form),
-    posted: &Posted,
+    arrival: &Arrival,
     geo: Option<&dyn Geo>,
     sightings: &SharedSightings,
 ) -> Result<Read, BodyError> {
@@ -345,7 +343,7 @@ fn read(
     let events = split(&body, form)?;
     let locate = |address: IpAddr| geo.map_or_else(Place::default, |geo| geo.locate(address));
     Ok(Read {
-        taken: take_in(events.as_slice(), posted, &locate, sightings),
+        taken: take_in(events.as_slice(), arrival, &locate, sightings),
         is_one: matches!(events, Events::One(_)),
         expanded_len: body.len() as u64,
     })
@@ -437,14 +435,4 @@ fn unknown_format(format: &str) -> Refused {
         .collect();
     let known = FORMATS.join(", ");
     Refused::bad_request(format!("there is no format `{format}`; known are: {known}"))
-}
-
-fn counted(kind: EventType) -> label::EventType {
-    match kind {
-        EventType::Login => label::EventType::Login,
-        EventType::DeviceHealth => label::EventType::DeviceHealth,
-        EventType::Access => label::EventType::Access,
-        EventType::Session => label::EventType::Session,
-        EventType::Feedback => label::EventType::Feedback,
-    }
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/events`, the watermark and the dead letters, against a bus in memory.
+//! `POST /v1/events`, events from topics, the watermarks and the dead letters, against a bus in memory.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +17,8 @@ mod posts;
 mod refusals;
 #[path = "ingest/retention.rs"]
 mod retention;
+#[path = "ingest/sources.rs"]
+mod sources;
 #[path = "ingest/stage.rs"]
 mod stage;
 #[path = "ingest/watermarks.rs"]

@@ -2,6 +2,8 @@
 //!
 //! Every adapter of a port passes the same conformance suite (`testkit::conformance`).
 
+pub mod sources;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,11 +1,12 @@
 //! A bus in memory whose appends can fail or wait, and a clock that is set.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use caerus_engine::time::Timestamp;
+use caerus_ingest::dead_letter::DeadLetter;
 use caerus_runtime::port::{
     Bus, BusBatch, BusRecord, Clock, Epoch, LogId, NewRecord, PortError, PortErrorKind, PortResult,
     ReadLimit, Topic,
@@ -20,6 +21,8 @@ pub(crate) struct TestBus {
     shelves: Mutex<BTreeMap<(Topic, u32), Vec<BusRecord>>>,
     trimmed: Mutex<BTreeMap<(Topic, u32), u64>>,
     pub(crate) is_down: AtomicBool,
+    /// Longer records are refused, as a broker does.
+    pub(crate) value_bytes_max: AtomicUsize,
     /// What every partition's owner says it has evaluated.
     pub(crate) completed: AtomicU64,
     /// Each append takes one; none left: it waits.
@@ -33,6 +36,7 @@ impl TestBus {
             shelves: Mutex::default(),
             trimmed: Mutex::default(),
             is_down: AtomicBool::new(false),
+            value_bytes_max: AtomicUsize::new(usize::MAX),
             completed: AtomicU64::new(0),
             gate: Semaphore::new(1 << 20),
             appends: Mutex::default(),
@@ -44,6 +48,13 @@ impl TestBus {
         let shelves = self.shelves.lock().unwrap();
         let records = shelves.get(&(Topic::Signals, partition));
         let read = |record: &BusRecord| Entry::from_bytes(&record.value).unwrap();
+        records.map_or_else(Vec::new, |records| records.iter().map(read).collect())
+    }
+
+    pub(crate) fn letters(&self) -> Vec<DeadLetter> {
+        let shelves = self.shelves.lock().unwrap();
+        let records = shelves.get(&(Topic::DeadLetters, 0));
+        let read = |record: &BusRecord| DeadLetter::from_bytes(&record.value).unwrap().0;
         records.map_or_else(Vec::new, |records| records.iter().map(read).collect())
     }
 
@@ -71,6 +82,10 @@ impl Bus for TestBus {
                 PortErrorKind::Unavailable,
                 "append to `signals`",
             ));
+        }
+        let bytes_max = self.value_bytes_max.load(Ordering::SeqCst);
+        if records.iter().any(|record| record.value.len() > bytes_max) {
+            return Err(PortError::new(PortErrorKind::Refused, "append: too large"));
         }
         self.appends.lock().unwrap().push(records.len());
         let mut shelves = self.shelves.lock().unwrap();

@@ -1,18 +1,12 @@
 //! Dead letters: kept whole, and for so long.
 
 use caerus_engine::time::{Span, Timestamp};
-use caerus_ingest::dead_letter::{DeadLetter, LetterOrigin, Limits, Retention, dead_letter};
-use caerus_runtime::metric::Metrics;
+use caerus_ingest::dead_letter::{DeadLetter, LetterOrigin, Limits, Retention, Whole};
 use caerus_runtime::metric::label::Rejection;
-use caerus_runtime::port::{Bus, ReadLimit, Topic};
+use caerus_runtime::port::{Bus, Topic};
 
-use super::bus::{TestBus, TestClock};
+use super::bus::TestBus;
 use super::stage::NOON;
-
-const ALL: ReadLimit = ReadLimit {
-    records: usize::MAX,
-    bytes: usize::MAX,
-};
 
 fn letter(message: &[u8]) -> DeadLetter {
     DeadLetter {
@@ -25,43 +19,56 @@ fn letter(message: &[u8]) -> DeadLetter {
         },
         format: "native".to_owned(),
         message: message.to_vec(),
+        cut_from: None,
     }
 }
 
-#[tokio::test]
-async fn a_letter_is_kept_whole_whatever_its_bytes() {
-    let (bus, clock, metrics) = (TestBus::new(), TestClock::at(NOON), Metrics::new());
+fn kept_as(letter: DeadLetter, whole: Whole) -> (DeadLetter, usize) {
+    let record = letter.into_record(NOON, whole);
+    assert_eq!((record.topic, record.partition), (Topic::DeadLetters, 0));
+    let (read, at) = DeadLetter::from_bytes(&record.value).unwrap();
+    assert_eq!(at, NOON);
+    (read, record.value.len())
+}
+
+#[test]
+fn a_letter_is_kept_whole_whatever_its_bytes() {
     let messages: [&[u8]; 3] = [b"{\"id\":", b"\xff\x00\xfe", b""];
     for message in messages {
-        dead_letter(
-            bus.as_ref(),
-            clock.as_ref(),
-            &metrics.ingest,
-            letter(message),
-        )
-        .await
-        .unwrap();
+        let (read, _) = kept_as(letter(message), Whole::KEPT);
+        assert_eq!(read, letter(message));
     }
-    let batch = bus.read(Topic::DeadLetters, 0, 0, ALL).await.unwrap();
-    let read: Vec<_> = batch
-        .records
-        .iter()
-        .map(|r| DeadLetter::from_bytes(&r.value).unwrap())
-        .collect();
-    assert_eq!(read, messages.map(|message| (letter(message), NOON)));
-    assert_eq!(
-        metrics.ingest.dead_letters.of(&Rejection::Unreadable).get(),
-        3
-    );
     assert_eq!(DeadLetter::from_bytes(b"{}"), None);
 }
 
+/// A million bytes are what librdkafka and brokers take unless told otherwise.
+#[test]
+fn a_letter_never_outgrows_a_brokers_message() {
+    for byte in [b'x', b'"', 0, 0xff] {
+        let whole = vec![byte; Whole::KEPT.0];
+        let (read, len) = kept_as(letter(&whole), Whole::KEPT);
+        assert_eq!(read, letter(&whole), "{byte}");
+        assert!(len < 1_000_000, "{byte}: {len}");
+        let longer = vec![byte; Whole::KEPT.0 + 1];
+        let (read, _) = kept_as(letter(&longer), Whole::KEPT);
+        let cut = DeadLetter {
+            cut_from: Some(longer.len() as u64),
+            ..letter(&whole)
+        };
+        assert_eq!(read, cut, "{byte}");
+    }
+    let (read, len) = kept_as(letter(&[0; 100_000]), Whole::SCANT);
+    assert_eq!(
+        (read.message.len(), read.cut_from),
+        (Whole::SCANT.0, Some(100_000))
+    );
+    assert!(len < 128 * 1024, "{len}");
+}
+
 async fn keep(bus: &TestBus, at: Timestamp, len: usize) {
-    let clock = TestClock::at(at);
     let letter = letter(&vec![b'x'; len]);
-    dead_letter(bus, clock.as_ref(), &Metrics::new().ingest, letter)
-        .await
-        .unwrap();
+    let record = letter.into_record(at, Whole::KEPT);
+    bus.append(vec![record]).await.unwrap();
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub enum Values {
     RouteTemplates,
     /// `0..partitions` of the log.
     Partitions,
+    /// `0..n` of the configured source topics, in the order of their names.
+    SourceTopics,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,5 +85,9 @@ fn labelled(label: &Labelled) -> String {
         Values::Listed(values) => format!("`{}`: {}", label.key, values.join(", ")),
         Values::RouteTemplates => format!("`{}`: route templates", label.key),
         Values::Partitions => format!("`{}`: the log's partitions", label.key),
+        Values::SourceTopics => format!(
+            "`{}`: the source topics, in the order of their names",
+            label.key
+        ),
     }
 }

@@ -59,6 +59,13 @@ labels! {
     EventType("type") {
         Login = "login", DeviceHealth = "device_health", Access = "access", Session = "session", Feedback = "feedback",
     }
+    /// How an event came in.
+    Entrance("entrance") {
+        /// `POST /v1/events`.
+        Post = "post",
+        /// A topic that others write to.
+        Topic = "topic",
+    }
     /// Why an event, or a message that should have been one, was not taken.
     Rejection("reason") {
         /// Not UTF-8, not JSON, cut off.
@@ -228,6 +235,25 @@ impl Labels for Partition {
 
     fn write(&self, put: &mut PutLabel<'_>) -> fmt::Result {
         put("partition", &self.0.to_string())
+    }
+}
+
+/// The number of a configured source topic, from 0, in the order of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceTopic(pub u32);
+
+impl Labels for SourceTopic {
+    const LABELLED: &'static [Labelled] = &[Labelled {
+        key: "topic",
+        values: Values::SourceTopics,
+    }];
+
+    fn all() -> Vec<Self> {
+        Vec::new()
+    }
+
+    fn write(&self, put: &mut PutLabel<'_>) -> fmt::Result {
+        put("topic", &self.0.to_string())
     }
 }
 

@@ -5,9 +5,9 @@ use prometheus_client::registry::Registry;
 
 use super::catalogue::{Entry, Kind, Labelled};
 use super::label::{
-    Action, AuthFailure, CheckAnswer, CloseReason, ConnectionRefusal, EventType, Frame, Ignored,
-    Invariant, Labels, LedgerTable, Mode, Partition, Rejection, RequestRefusal, Room, Route,
-    SignalKind, StaleAnswer, StatusClass, StreamStart,
+    Action, AuthFailure, CheckAnswer, CloseReason, ConnectionRefusal, Entrance, EventType, Frame,
+    Ignored, Invariant, Labels, LedgerTable, Mode, Partition, Rejection, RequestRefusal, Room,
+    Route, SignalKind, SourceTopic, StaleAnswer, StatusClass, StreamStart,
 };
 use super::{Buckets, Counter, Counters, Gauge, Gauges, Histogram, Histograms};
 
@@ -153,6 +153,8 @@ room! {
     Ingest {
         accepted_events: Counters<EventType> = "caerus_ingest_accepted_events_total", "events", &[],
             "Events made durable; a rise means more activity";
+        taken_events: Counters<Entrance> = "caerus_ingest_taken_events_total", "events", &[],
+            "Events made durable, by the way they came; a rise means more activity there";
         rejected_events: Counters<Rejection> = "caerus_ingest_rejected_events_total", "events", &[],
             "Events told back to their sender as not acceptable; a rise means that a producer changed";
         refused_requests: Counters<RequestRefusal> = "caerus_ingest_refused_requests_total", "requests", &[],
@@ -161,6 +163,10 @@ room! {
             "Messages that could not be read and were kept whole; a rise means that a producer changed";
         dropped_dead_letters: Counter = "caerus_ingest_dropped_dead_letters_total", "letters", &[],
             "Dead letters let go by age or size; a rise means that nobody looked in time";
+        source_lag: Gauges<SourceTopic> = "caerus_ingest_source_lag_messages", "messages", &[],
+            "Messages of a source topic that are not in the log yet, over the partitions of this process; a rise means that events come faster than they are taken in";
+        skipped_messages: Counters<SourceTopic> = "caerus_ingest_skipped_messages_total", "messages", &[],
+            "Places of a source topic that its own retention let go before they were read; a rise means that events were lost outside";
         received_bytes: Counter = "caerus_ingest_received_bytes_total", "bytes", &[],
             "Bytes of events read, expanded; a rise means more or larger events";
         append_seconds: Histogram = "caerus_ingest_append_seconds", "seconds", WAIT_SECONDS,

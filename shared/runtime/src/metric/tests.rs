@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::label::{Partition, Route, StatusClass};
+use super::label::{Partition, Route, SourceTopic, StatusClass};
 use super::{CATALOGUE, Entry, Kind, Metrics, Values};
 
 /// One metric as a scraper sees it.
@@ -25,6 +25,8 @@ fn touched() -> Metrics {
     metrics.http.request_seconds.of(&route).observe(0.02);
     metrics.evaluator.log_lag.of(&Partition(0)).set(4.0);
     metrics.evaluator.outbox.of(&Partition(0)).set(1.0);
+    metrics.ingest.source_lag.of(&SourceTopic(0)).set(1.0);
+    metrics.ingest.skipped_messages.of(&SourceTopic(0)).inc();
     metrics
         .gateway
         .enforcement_seconds
@@ -78,7 +80,7 @@ fn expected(entry: &Entry) -> Scraped {
     let values = |values: Values| match values {
         Values::Listed(listed) => listed.iter().map(ToString::to_string).collect(),
         Values::RouteTemplates => BTreeSet::from(["/v1/decisions/{id}".to_owned()]),
-        Values::Partitions => BTreeSet::from(["0".to_owned()]),
+        Values::Partitions | Values::SourceTopics => BTreeSet::from(["0".to_owned()]),
     };
     let mut labels: BTreeMap<_, _> = entry
         .labels
