@@ -212,6 +212,13 @@ mod redis {
                 let settings = fresh_settings();
                 let open = async move || -> PortResult<Arc<dyn RecordStore>> {
                     let opened: Arc<dyn RecordStore> = RedisRecordStore::connect(&settings).await?;
+                    Ok(opened)
+                };
+                (open, ())
+            });
+        }
+    }
+}
 
 #[cfg(feature = "kafka")]
 mod kafka {
