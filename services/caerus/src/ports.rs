@@ -82,7 +82,7 @@ impl<'a> Opener<'a> {
             let bus: Arc<dyn Bus> = embedded(bus, self.dir)?;
             return Ok((bus, None));
         };
-        let connect = || distributed::kafka_bus(kafka, partitions);
+        let connect = || Box::pin(distributed::kafka_bus(kafka, partitions));
         let group = self.retry.run(self.shutdown, connect).await;
         let group = connected(group, "Kafka")?;
         Ok((Arc::clone(&group) as Arc<dyn Bus>, Some(group)))
@@ -93,7 +93,7 @@ impl<'a> Opener<'a> {
             let ledger = SqliteLedger::open(self.dir.join(LEDGER_FILE)).await;
             return Ok(embedded(ledger, self.dir)?);
         };
-        let connect = || distributed::postgres_ledger(postgres);
+        let connect = || Box::pin(distributed::postgres_ledger(postgres));
         let ledger = self.retry.run(self.shutdown, connect).await;
         connected(ledger, "PostgreSQL")
     }
@@ -103,7 +103,7 @@ impl<'a> Opener<'a> {
             let store = SqliteRecordStore::open(self.dir.join(STATE_FILE)).await;
             return Ok(embedded(store, self.dir)?);
         };
-        let connect = || distributed::redis_record_store(redis);
+        let connect = || Box::pin(distributed::redis_record_store(redis));
         let store = self.retry.run(self.shutdown, connect).await;
         connected(store, "Redis")
     }

@@ -66,7 +66,8 @@ pub(crate) fn run(
 async fn serve(plan: &Plan, settings: &Settings, metrics: Metrics) -> Ended {
     let mut signals = Signals::catch().context("could not listen for signals")?;
     let shutdown = Shutdown::new();
-    let starting = start(plan, settings, &metrics, &shutdown);
+    // On the heap: with every adapter in it, it is deep and large.
+    let starting = Box::pin(start(plan, settings, &metrics, &shutdown));
     let started = tokio::select! {
         started = starting => started?,
         // Nothing is in hand yet that would have to be finished.

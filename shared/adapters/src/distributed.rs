@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use caerus_runtime::config::{Kafka, Postgres, Redis};
-use caerus_runtime::port::{Bus, Ledger, PortError, PortErrorKind, PortResult, RecordStore};
+use caerus_runtime::port::{Bus, Ledger, PortResult, RecordStore};
 use tokio::sync::watch;
 
 /// What this build holds beside the embedded ones, for people.
@@ -60,7 +60,8 @@ pub async fn postgres_ledger(settings: &Postgres) -> PortResult<Arc<dyn Ledger>>
 }
 
 #[cfg(not(all(feature = "kafka", feature = "redis", feature = "postgres")))]
-fn not_built_in(what: &str) -> PortError {
+fn not_built_in(what: &str) -> caerus_runtime::port::PortError {
+    use caerus_runtime::port::{PortError, PortErrorKind};
     let operation = format!(
         "use {what}: this build holds no adapter for it (build with `--features distributed`)"
     );

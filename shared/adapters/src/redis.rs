@@ -22,9 +22,7 @@ use async_trait::async_trait;
 use caerus_engine::id::SubjectHash;
 use caerus_runtime::config::Redis;
 use caerus_runtime::http::tls::provide_crypto;
-use caerus_runtime::port::{
-    Commit, Epoch, PartitionState, PortErrorKind, PortResult, RecordStore,
-};
+use caerus_runtime::port::{Commit, Epoch, PartitionState, PortErrorKind, PortResult, RecordStore};
 
 use self::fault::Fault;
 use self::form::Keys;
@@ -151,7 +149,10 @@ fn refusal(mut outcome: Outcome) -> Fault {
         ),
         "other form" => Fault::new(
             PortErrorKind::Refused,
-            format!("redis holds records of form {held}, this program reads form {}", form::FORM),
+            format!(
+                "redis holds records of form {held}, this program reads form {}",
+                form::FORM
+            ),
         ),
         _ => Fault::undecodable("the answer of a script"),
     }
@@ -160,12 +161,14 @@ fn refusal(mut outcome: Outcome) -> Fault {
 #[async_trait]
 impl RecordStore for RedisRecordStore {
     async fn open(&self, partition: u32, epoch: Epoch) -> PortResult<PartitionState> {
-        let failed = |fault: Fault| fault.preventing(&format!("open the records of partition {partition}"));
+        let failed =
+            |fault: Fault| fault.preventing(&format!("open the records of partition {partition}"));
         self.opened(partition, epoch).await.map_err(failed)
     }
 
     async fn load(&self, partition: u32, keys: &[SubjectHash]) -> PortResult<Vec<Option<Vec<u8>>>> {
-        let failed = |fault: Fault| fault.preventing(&format!("load records of partition {partition}"));
+        let failed =
+            |fault: Fault| fault.preventing(&format!("load records of partition {partition}"));
         read::records(&self.link, partition, &self.keys(partition), keys)
             .await
             .map_err(failed)
@@ -182,7 +185,8 @@ impl RecordStore for RedisRecordStore {
     }
 
     async fn clear_outbox(&self, partition: u32, epoch: Epoch, before: u64) -> PortResult<()> {
-        let failed = |fault: Fault| fault.preventing(&format!("clear the outbox of partition {partition}"));
+        let failed =
+            |fault: Fault| fault.preventing(&format!("clear the outbox of partition {partition}"));
         self.cleared(partition, epoch, before).await.map_err(failed)
     }
 }

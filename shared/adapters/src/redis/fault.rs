@@ -126,7 +126,10 @@ fn meaning_of_sign(sign: &str) -> Option<(PortErrorKind, &'static str)> {
             Refused,
             "redis does not accept the user name or the password",
         ),
-        "NOPERM" => (Refused, "the user may not do this; grant it the command and the prefix"),
+        "NOPERM" => (
+            Refused,
+            "the user may not do this; grant it the command and the prefix",
+        ),
         // Said in place of the answer to a password, too.
         "clients" => (Unavailable, "redis has as many clients as it takes"),
         _ => return None,

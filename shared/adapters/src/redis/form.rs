@@ -207,7 +207,11 @@ mod tests {
     fn digits_sort_as_their_numbers_do() {
         let numbers = [0, 9, 10, (1 << 53) + 1, (1 << 53) + 2, u64::MAX];
         assert!(numbers.is_sorted_by_key(|number| digits(*number)));
-        assert!(numbers.iter().all(|n| number(digits(*n).as_bytes()) == Some(*n)));
+        assert!(
+            numbers
+                .iter()
+                .all(|n| number(digits(*n).as_bytes()) == Some(*n))
+        );
         assert_eq!(digits(0), ZERO);
     }
 }

@@ -125,10 +125,7 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
 }
 
 fn refused(address: &str, what: &str) -> Fault {
-    Fault::new(
-        PortErrorKind::Refused,
-        format!("redis at {address} {what}"),
-    )
+    Fault::new(PortErrorKind::Refused, format!("redis at {address} {what}"))
 }
 
 #[cfg(test)]
@@ -145,13 +142,21 @@ mod tests {
         use Persistence::{AppendOnlyFile, Snapshots};
         let sound = "# Server\r\nredis_version:7.0.15\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n";
         assert_eq!(check(sound), Ok(AppendOnlyFile));
-        assert_eq!(check(&sound.replace("enabled:1", "enabled:0")), Ok(Snapshots));
-        assert_eq!(check(&sound.replace("noeviction", "allkeys-lru")), Ok(AppendOnlyFile));
+        assert_eq!(
+            check(&sound.replace("enabled:1", "enabled:0")),
+            Ok(Snapshots)
+        );
+        assert_eq!(
+            check(&sound.replace("noeviction", "allkeys-lru")),
+            Ok(AppendOnlyFile)
+        );
         assert_eq!(check(&sound.replace("y:0", "y:100")), Ok(AppendOnlyFile));
         assert_eq!(check(&sound.replace("7.0.15", "6.2.0")), Ok(AppendOnlyFile));
         for (info, reason) in [
             (
-                sound.replace("y:0", "y:100").replace("noeviction", "allkeys-lru"),
+                sound
+                    .replace("y:0", "y:100")
+                    .replace("noeviction", "allkeys-lru"),
                 "redis at 10.0.0.1:6379 would drop records: maxmemory-policy is `allkeys-lru`; set noeviction",
             ),
             (
@@ -167,7 +172,10 @@ mod tests {
                 "redis at 10.0.0.1:6379 does not say whether it would drop records: let the user run INFO",
             ),
         ] {
-            assert_eq!(check(&info), Err(format!("could not open: {reason}: refused")));
+            assert_eq!(
+                check(&info),
+                Err(format!("could not open: {reason}: refused"))
+            );
         }
     }
 }

@@ -115,7 +115,10 @@ async fn cluster(addresses: &Addresses) -> Result<ClusterConnection, Fault> {
         .retries(CLUSTER_RETRIES)
         .build()?;
     let connect = client.get_async_connection();
-    timeout(DIAL_TIME, connect).await.map_err(out_of_time)?.map_err(Fault::from)
+    timeout(DIAL_TIME, connect)
+        .await
+        .map_err(out_of_time)?
+        .map_err(Fault::from)
 }
 
 fn out_of_time(_: tokio::time::error::Elapsed) -> Fault {

@@ -68,11 +68,13 @@ pub(super) async fn agenda(
         }
         cursor = next;
     }
-    let entries = entries.into_iter().map(|(key, (wakes, is_concerned))| AgendaEntry {
-        key,
-        wakes,
-        is_concerned,
-    });
+    let entries = entries
+        .into_iter()
+        .map(|(key, (wakes, is_concerned))| AgendaEntry {
+            key,
+            wakes,
+            is_concerned,
+        });
     Ok(entries.collect())
 }
 

@@ -41,7 +41,9 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Argument<'_>>, Fault> {
     for record in latest.into_values() {
         parts.add(record);
     }
-    parts.shared.extend(commit.shared.as_deref().map(Cow::Borrowed));
+    parts
+        .shared
+        .extend(commit.shared.as_deref().map(Cow::Borrowed));
     let mut arguments = vec![
         text(form::digits(commit.epoch.log.0)),
         text(form::digits(commit.epoch.claim_offset)),
@@ -98,7 +100,10 @@ impl<'a> Parts<'a> {
 }
 
 fn check_size(commit: &Commit) -> Result<(), Fault> {
-    let records = commit.records.iter().filter_map(|record| record.bytes.as_ref());
+    let records = commit
+        .records
+        .iter()
+        .filter_map(|record| record.bytes.as_ref());
     let outbox = commit.outbox.iter().map(|entry| &entry.record);
     let bytes = records
         .map(Vec::len)
