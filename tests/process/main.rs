@@ -1,6 +1,8 @@
 //! The real binaries, started, asked, killed and started again: what a stranger with a machine would see.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod proxy;
