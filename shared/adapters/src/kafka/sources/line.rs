@@ -114,7 +114,9 @@ impl Line {
             next: from,
         };
         let mut bytes = 0_usize;
-        while batch.messages.len() < limit.records.max(1) && bytes < limit.bytes {
+        while batch.messages.is_empty()
+            || (batch.messages.len() < limit.records && bytes < limit.bytes)
+        {
             match self.queue.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
                     let message = message_of(&message);
