@@ -445,6 +445,30 @@ mod tests {
         assert_eq!(partition.passed(), &BTreeMap::from([(2, Timestamp(9))]));
     }
 
+    /// As ingest tells of a source partition that nobody takes in yet, and of one that nobody will.
+    #[test]
+    fn a_source_partition_is_known_before_anything_of_it_is_and_retired_for_ever() {
+        let mut partition = partition();
+        let told = [
+            Timestamp::ZERO,
+            Timestamp(9),
+            Timestamp::ZERO,
+            Timestamp::MAX,
+            Timestamp(10),
+        ];
+        let mut passed = Vec::new();
+        for at in told {
+            let watermark = Entry::Watermark {
+                source_partition: 1 << 16,
+                at,
+            };
+            tell(&mut partition, &watermark);
+            passed.extend(partition.passed().values().copied());
+        }
+        let (nine, ever) = (Timestamp(9), Timestamp::MAX);
+        assert_eq!(passed, [Timestamp::ZERO, nine, nine, ever, ever]);
+    }
+
     #[test]
     fn the_watermark_stays_behind_events_and_an_idle_partitions_clock() {
         let mut partition = partition();

@@ -281,6 +281,18 @@ mod tests {
         assert_eq!(story.after(&heard), Some(450));
     }
 
+    /// A source partition told of at zero is one that nobody takes in; at the end of time, one that nobody will.
+    #[test]
+    fn a_source_partition_that_nobody_takes_in_holds_the_moment_until_it_is_retired() {
+        let mut story = Story::of(1);
+        let reports =
+            |at: i64, unserved: i64| [report(0, &[(0, at), (1 << 16, unserved)], (5, 0), &[0])];
+        assert_eq!(story.after(&reports(100, 0)), Some(0));
+        assert_eq!(story.after(&reports(200, 0)), Some(0));
+        assert_eq!(story.after(&reports(300, i64::MAX)), Some(300));
+        assert_eq!(story.after(&reports(400, i64::MAX)), Some(400));
+    }
+
     #[test]
     fn a_derived_signal_that_is_not_judged_holds_the_moment_back() {
         let mut story = Story::of(2);

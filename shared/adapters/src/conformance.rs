@@ -31,6 +31,66 @@ mod memory {
         caerus_testkit::record_store_suite!(open());
     }
 
+    mod sources {
+        use std::collections::VecDeque;
+        use std::sync::{Arc, Mutex};
+
+        use async_trait::async_trait;
+        use caerus_runtime::port::PortResult;
+        use caerus_runtime::port::sources::{
+            HEADERS, SourceHeader, SourceMessage, SourcePartition, Sources,
+        };
+        use caerus_testkit::conformance::sources::{Outside, PARTITIONS, Stage};
+
+        use crate::memory::{MemorySources, MemoryTopics};
+
+        struct InMemory {
+            topics: Arc<MemoryTopics>,
+            members: Mutex<VecDeque<Arc<MemorySources>>>,
+        }
+
+        #[async_trait]
+        impl Stage for InMemory {
+            fn topic(&self) -> &str {
+                "events"
+            }
+
+            async fn send(&self, partition: u32, message: Outside) -> PortResult<()> {
+                let header = |(name, value)| {
+                    let name = HEADERS.into_iter().find(|known| *known == name)?;
+                    Some(SourceHeader { name, value })
+                };
+                let message = SourceMessage {
+                    offset: 0,
+                    value: message.value.unwrap_or_default(),
+                    headers: message.headers.into_iter().filter_map(header).collect(),
+                };
+                let topic = self.topic().into();
+                let to = SourcePartition { topic, partition };
+                self.topics.send(&to, message).map(|_| ())
+            }
+
+            async fn join(&self) -> PortResult<Arc<dyn Sources>> {
+                let member = self.topics.join();
+                self.members.lock().unwrap().push_back(Arc::clone(&member));
+                Ok(member)
+            }
+
+            async fn leave(&self) {
+                let member = self.members.lock().unwrap().pop_front();
+                member.unwrap().leave();
+            }
+        }
+
+        fn open() -> (Arc<dyn Stage>, ()) {
+            let topics = MemoryTopics::new(&[("events", PARTITIONS)]);
+            let members = Mutex::default();
+            (Arc::new(InMemory { topics, members }), ())
+        }
+
+        caerus_testkit::sources_suite!(open());
+    }
+
     mod ledger {
         use std::sync::Arc;
 
@@ -250,5 +310,19 @@ mod kafka {
                 (open, ())
             });
         }
+    }
+
+    mod sources {
+        use std::sync::Arc;
+
+        use caerus_testkit::conformance::sources::{PARTITIONS, Stage};
+
+        use crate::kafka::sources::tests::OnKafka;
+
+        async fn open() -> (Arc<dyn Stage>, ()) {
+            (OnKafka::open(PARTITIONS).await, ())
+        }
+
+        caerus_testkit::sources_suite!(open().await);
     }
 }

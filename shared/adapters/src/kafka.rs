@@ -12,6 +12,7 @@ mod member;
 mod reader;
 mod seat;
 mod shelf;
+pub(crate) mod sources;
 #[cfg(test)]
 pub(crate) mod tests;
 mod topics;
@@ -41,6 +42,8 @@ use self::member::Member;
 use self::reader::Reader;
 use self::seat::Seats;
 use crate::distributed::GroupBus;
+
+pub use self::sources::KafkaSources;
 
 /// Partitions of a log at most.
 const PARTITIONS_MAX: u32 = 1_024;

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod record_store;
 pub mod register;
+pub mod sources;
 
 use caerus_runtime::port::{PortErrorKind, PortResult};
 
@@ -74,6 +75,7 @@ mod tests {
         let bus = include_str!("conformance/bus.rs");
         let ledger = include_str!("conformance/ledger.rs");
         let record_store = include_str!("conformance/record_store.rs");
+        let sources = include_str!("conformance/sources.rs");
         let durable = include_str!("conformance/durable.rs");
         let cases = [
             ("bus", bus, bus),
@@ -86,6 +88,7 @@ mod tests {
             ),
             ("ledger", ledger, ledger),
             ("register", include_str!("conformance/register.rs"), ledger),
+            ("sources", sources, sources),
             ("durable", durable, durable),
         ];
         for (suite, rules, macros) in cases {

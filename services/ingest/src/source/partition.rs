@@ -109,6 +109,11 @@ impl Work {
         let (sources, place) = (self.taker.sources.as_ref(), &self.source.place);
         let standing = retry.run(&self.stop, || sources.standing(place)).await?;
         let done = standing.done.unwrap_or(standing.start);
+        if done > standing.end {
+            // What it held before is gone with it; what it holds now is new.
+            tracing::error!(source = %place, done, end = standing.end, "the topic was made anew, it is read from its start");
+            return Ok(standing.start);
+        }
         if standing.start > done {
             let skipped = standing.start - done;
             let metrics = &self.taker.ports.metrics.ingest;

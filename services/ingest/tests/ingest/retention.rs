@@ -10,8 +10,12 @@ use caerus_wire::entry::Entry;
 use crate::bus::TestBus;
 
 async fn watermark(bus: &TestBus, at: i64) {
+    watermark_of(bus, 0, at).await;
+}
+
+async fn watermark_of(bus: &TestBus, source_partition: u32, at: i64) {
     let entry = Entry::Watermark {
-        source_partition: 0,
+        source_partition,
         at: Timestamp(at),
     };
     let record = NewRecord {
@@ -45,5 +49,11 @@ async fn the_log_lets_go_of_what_is_old_and_evaluated_and_of_nothing_else() {
         start_after(4, 350).await,
         2,
         "the last watermark before stays"
+    );
+    watermark_of(&bus, 1 << 16, 0).await;
+    assert_eq!(
+        start_after(5, 450).await,
+        3,
+        "a source topic's may be older than its place"
     );
 }

@@ -487,11 +487,7 @@ async fn a_stop_finishes_what_is_in_hand_but_does_not_wait_for_ever() {
     let play = async { pass(Duration::from_secs(2)).await };
     house.while_running(&process, play).await;
     let took = stopped.elapsed();
-    assert!(
-        took <= Duration::from_secs(7),
-        "{took:?} {:?}",
-        begun.elapsed()
-    );
+    assert!(took <= Duration::from_secs(7), "{took:?}");
     assert_eq!(house.events().len(), 1);
 }
 

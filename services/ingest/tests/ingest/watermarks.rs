@@ -7,7 +7,7 @@ use std::time::Duration;
 use caerus_engine::time::{Span, Timestamp};
 use caerus_ingest::watermark;
 use caerus_runtime::shutdown::Shutdown;
-use caerus_wire::entry::Entry;
+use caerus_wire::entry::{Entry, ExportLine};
 
 use super::bus::{PARTITIONS, TestBus, TestClock};
 use super::stage::NOON;
@@ -70,4 +70,23 @@ async fn it_is_told_each_second_stands_still_with_the_log_and_goes_on_after() {
         shutdown.begin();
     };
     tokio::join!(run, play);
+}
+
+/// Of a source partition that nobody takes in yet, and of one that nobody will.
+#[test]
+fn the_first_and_the_last_moment_are_written_and_read_like_any_other() {
+    for at in [Timestamp::ZERO, Timestamp::MAX] {
+        let entry = Entry::Watermark {
+            source_partition: u32::MAX,
+            at,
+        };
+        assert_eq!(Entry::from_bytes(&entry.to_bytes()).unwrap(), entry);
+        let expected = ExportLine::Entry {
+            partition: 3,
+            offset: 7,
+            entry: Box::new(entry.clone()),
+        };
+        let line = entry.to_export_line(3, 7);
+        assert_eq!(ExportLine::parse(&line).unwrap(), expected);
+    }
 }

@@ -141,13 +141,20 @@ pub struct MemorySources {
 
 impl Drop for MemorySources {
     fn drop(&mut self) {
-        let mut state = self.topics.state();
-        state.members.remove(&self.member);
-        state.share_out();
+        self.leave();
     }
 }
 
 impl MemorySources {
+    /// Leaves the group; nothing is this member's afterwards.
+    pub fn leave(&self) {
+        let mut state = self.topics.state();
+        if let Some(assigned) = state.members.remove(&self.member) {
+            assigned.send_replace(BTreeSet::new());
+        }
+        state.share_out();
+    }
+
     fn check_assigned(&self, of: &SourcePartition) -> PortResult<()> {
         if self.assigned.borrow().contains(of) {
             return Ok(());
@@ -159,8 +166,9 @@ impl MemorySources {
     fn look(&self, of: &SourcePartition, from: u64, limit: ReadLimit) -> PortResult<SourceBatch> {
         let state = self.topics.state();
         let shelf = state.shelves.get(of).ok_or_else(|| unknown(of))?;
-        if from < shelf.start {
-            let operation = format!("read {of} at {from}: it begins at {}", shelf.start);
+        let (start, end) = (shelf.start, shelf.end());
+        if from < start || from > end {
+            let operation = format!("read {of} at {from}: it holds {start} to {end}");
             return Err(PortError::new(PortErrorKind::Conflict, operation));
         }
         let mut batch = SourceBatch {
@@ -202,6 +210,7 @@ impl Sources for MemorySources {
         Ok(SourceStanding {
             done: shelf.done,
             start: shelf.start,
+            end: shelf.end(),
         })
     }
 

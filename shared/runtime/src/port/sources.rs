@@ -63,6 +63,8 @@ pub struct SourceStanding {
     pub done: Option<u64>,
     /// The first offset still held there.
     pub start: u64,
+    /// As [`Sources::end`].
+    pub end: u64,
 }
 
 /// The topics that others write events to, shared among the members of one group: each partition is one member's.
