@@ -17,8 +17,6 @@ use crate::canary::Canary;
 
 /// How long a silent gateway is listened to.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks whether it is time to come back.
-const NAP: Duration = Duration::from_secs(300);
 
 /// A decision as a point holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +92,7 @@ impl Point {
         loop {
             match self.scene.mood() {
                 Mood::Over => break,
-                Mood::Away => tokio::time::sleep(NAP).await,
+                Mood::Away => self.scene.mood_changed().await,
                 Mood::Restless | Mood::Steady => until = self.visit().await,
             }
             let pause_ms = self.scene.dice.within(10..2_000);

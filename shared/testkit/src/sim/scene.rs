@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use caerus_runtime::port::Topic;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::bus::SimBus;
 use super::clock::SimClock;
@@ -74,6 +74,8 @@ pub(super) struct Scene {
     pub(super) dice: Arc<Dice>,
     pub(super) bus: Arc<SimBus>,
     state: Mutex<State>,
+    /// Wakes in the order in which they wait.
+    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Scene {
                 witnessed: Witnessed::default(),
                 foremost: BTreeMap::new(),
             }),
+            changed: Notify::new(),
         }
     }
 
@@ -113,6 +116,11 @@ impl Scene {
 
     pub(super) fn set_mood(&self, mood: Mood) {
         self.state().mood = mood;
+        self.changed.notify_waiters();
+    }
+
+    pub(super) async fn mood_changed(&self) {
+        self.changed.notified().await;
     }
 
     pub(super) fn open(&self, number: usize, open: Open) {
