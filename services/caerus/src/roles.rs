@@ -183,7 +183,6 @@ impl Roles<'_> {
                 subscribers_max: stream.subscribers_max,
                 ..Limits::default()
             },
-            jitter_seed: None,
         };
         let shutdown = tasks.shutdown().clone();
         let (gateway, loops) = Gateway::new(parts, shutdown.clone());

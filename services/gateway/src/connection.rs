@@ -57,7 +57,6 @@ pub(crate) async fn converse(
         let reading = pin!(read(&mut stream, inbound_sender));
         let speaking = pin!(speak(&mut sink, inbound, &gateway, admission));
         tokio::select! {
-            biased;
             end = speaking => end,
             () = reading => End::Left,
         }

@@ -7,7 +7,6 @@ use caerus_engine::time::Timestamp;
 use caerus_runtime::auth::TokenTable;
 use caerus_runtime::metric::Metrics;
 use caerus_runtime::port::{Bus, Clock};
-use caerus_runtime::retry::Jitter;
 use caerus_runtime::shutdown::Shutdown;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -25,8 +24,6 @@ pub struct GatewayParts {
     pub tokens: TokenTable,
     pub metrics: Metrics,
     pub limits: Limits,
-    /// Spreads what is tried again; `None` draws at random.
-    pub jitter_seed: Option<u64>,
 }
 
 /// The gateway as its routes see it. Clones share one picture.
@@ -59,12 +56,6 @@ pub struct GatewayLoops {
 /// The picture does not answer: it was never read, or the gateway stops.
 #[derive(Debug)]
 pub(crate) struct NoPicture;
-
-impl GatewayParts {
-    pub(crate) fn jitter(&self) -> Jitter {
-        self.jitter_seed.map_or_else(Jitter::random, Jitter::seeded)
-    }
-}
 
 impl Gateway {
     /// A gateway whose streams end when the shutdown begins. It answers once its loops run.

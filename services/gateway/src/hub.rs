@@ -179,29 +179,16 @@ impl Hub {
         let mut poll = tokio::time::interval(self.limits.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Equal courses of things give equal streams, so that a simulation can be repeated: the order is fixed.
             tokio::select! {
-                biased;
                 () = shutdown.begun() => return,
-                () = appended(&mut decisions) => self.read_or_report().await,
-                () = appended(&mut reports) => self.read_or_report().await,
-                _ = poll.tick() => self.read_or_report().await,
                 request = requests.recv() => match request {
                     Some(request) => self.answer(request).await,
                     None => return,
                 },
+                () = appended(&mut decisions) => self.read_or_report().await,
+                () = appended(&mut reports) => self.read_or_report().await,
+                _ = poll.tick() => self.read_or_report().await,
             }
-            self.answer_waiting(&mut requests).await;
-        }
-    }
-
-    /// Those who wait have their turn after each read, or a busy topic would keep them out.
-    async fn answer_waiting(&mut self, requests: &mut mpsc::Receiver<Request>) {
-        for _ in 0..REQUESTS_LEN {
-            let Ok(request) = requests.try_recv() else {
-                return;
-            };
-            self.answer(request).await;
         }
     }
 

@@ -25,7 +25,7 @@ mod route;
 mod speaker;
 
 use caerus_runtime::metric::label::Room;
-use caerus_runtime::retry::{Retry, RetryError, RetryPolicy};
+use caerus_runtime::retry::{Jitter, Retry, RetryError, RetryPolicy};
 use caerus_runtime::shutdown::Shutdown;
 
 pub use gateway::{Gateway, GatewayLoops, GatewayParts};
@@ -42,7 +42,7 @@ pub async fn run(loops: GatewayLoops, shutdown: Shutdown) -> Result<(), RetryErr
     } = loops;
     let picture = async {
         let retries = parts.metrics.runtime.retries.of(&Room::Gateway);
-        let mut retry = Retry::new(RetryPolicy::LOOP, parts.jitter(), retries);
+        let mut retry = Retry::new(RetryPolicy::LOOP, Jitter::random(), retries);
         let hub = retry.run(&shutdown, || hub::Hub::open(&parts)).await?;
         hub.run(requests, shutdown.clone()).await;
         Ok(())

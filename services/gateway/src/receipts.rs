@@ -8,7 +8,7 @@ use caerus_engine::id::TenantId;
 use caerus_engine::time::Timestamp;
 use caerus_runtime::metric::label::Room;
 use caerus_runtime::port::{NewRecord, Topic};
-use caerus_runtime::retry::{Retry, RetryError, RetryPolicy};
+use caerus_runtime::retry::{Jitter, Retry, RetryError, RetryPolicy};
 use caerus_runtime::shutdown::Shutdown;
 use caerus_wire::told::{PointTold, ReceiptTold};
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ pub(crate) async fn run(
     shutdown: Shutdown,
 ) -> Result<(), RetryError> {
     let retries = parts.metrics.runtime.retries.of(&Room::Gateway);
-    let mut retry = Retry::new(RetryPolicy::LOOP, parts.jitter(), retries);
+    let mut retry = Retry::new(RetryPolicy::LOOP, Jitter::random(), retries);
     let mut batch = Vec::with_capacity(BATCH_LEN);
     while let Some(len) = shutdown
         .unless_begun(reports.recv_many(&mut batch, BATCH_LEN))

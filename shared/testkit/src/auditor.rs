@@ -3,18 +3,13 @@
 
 mod model;
 mod outputs;
-mod promises;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use caerus_engine::id::{EventId, SubjectHash, TenantId};
-use caerus_engine::time::Timestamp;
 use caerus_runtime::port::{BusRecord, Topic};
 
 use model::Model;
-
-pub(crate) use promises::is_over;
-pub use promises::{Ends, Promise};
 
 /// The final state of a bus: everything ever written, by topic and partition.
 pub type History = BTreeMap<(Topic, u32), Vec<BusRecord>>;
@@ -24,17 +19,6 @@ pub type History = BTreeMap<(Topic, u32), Vec<BusRecord>>;
 pub struct Accepted {
     pub partition: u32,
     pub value: std::sync::Arc<[u8]>,
-    /// When its sender was told so, by ingest's clock.
-    pub at: Timestamp,
-}
-
-/// What enforcement points and senders saw from outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Witnesses {
-    pub accepted: Vec<Accepted>,
-    pub promises: Vec<Promise>,
-    /// Clients and the decisions they acknowledged.
-    pub acknowledged: BTreeSet<(String, String)>,
 }
 
 /// What the audit went over, so that an empty simulation is seen as one.
@@ -49,9 +33,6 @@ pub struct Audited {
     pub repeats: usize,
     /// Wake-ups after which a wake of the subject was still due.
     pub unanswered: usize,
-    /// Moments told to enforcement points.
-    pub promises: usize,
-    pub receipts: usize,
 }
 
 impl Audited {
@@ -64,8 +45,6 @@ impl Audited {
         self.claims += other.claims;
         self.repeats += other.repeats;
         self.unanswered += other.unanswered;
-        self.promises += other.promises;
-        self.receipts += other.receipts;
     }
 }
 
@@ -73,11 +52,11 @@ impl Audited {
 pub fn audit(
     partitions: u32,
     history: &History,
-    witnesses: &Witnesses,
+    accepted: &[Accepted],
 ) -> Result<Audited, Vec<String>> {
     let mut complaints = Vec::new();
     let mut audited = Audited::default();
-    check_accepted(history, &witnesses.accepted, &mut complaints);
+    check_accepted(history, accepted, &mut complaints);
     let mut models = Vec::new();
     for number in 0..partitions {
         let log = history.get(&(Topic::Signals, number));
@@ -94,16 +73,7 @@ pub fn audit(
         models.push(model);
     }
     check_evaluated_once(&models, &mut complaints);
-    let places = outputs::check(&models, history, &mut audited, &mut complaints);
-    let evidence = promises::Evidence {
-        models: &models,
-        places: &places,
-        history,
-        accepted: &witnesses.accepted,
-    };
-    promises::check(&evidence, &witnesses.promises, &mut complaints);
-    audited.promises = witnesses.promises.len();
-    audited.receipts = promises::check_receipts(history, &witnesses.acknowledged, &mut complaints);
+    outputs::check(&models, history, &mut audited, &mut complaints);
     if complaints.is_empty() {
         Ok(audited)
     } else {

@@ -3,16 +3,13 @@
 
 pub mod bus;
 pub mod clock;
-pub mod gateway;
 pub mod policy;
 pub mod store;
+pub mod subscriber;
 pub mod trouble;
 pub mod workload;
 
-mod point;
-mod scene;
 mod stage;
-mod window;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,11 +18,10 @@ use std::sync::Arc;
 use caerus_runtime::port::Topic;
 use caerus_runtime::shutdown::Shutdown;
 
-use crate::auditor::{self, Audited, History, Witnesses};
+use crate::auditor::{self, Accepted, Audited, History};
 use crate::canary::Canary;
 use bus::SimBus;
 use clock::SimClock;
-pub use scene::Streams;
 use stage::Stage;
 use store::SimStore;
 use trouble::Dice;
@@ -59,19 +55,6 @@ pub type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// Starts the loop under test on a seat.
 pub type Start<'a> = &'a dyn Fn(Seat) -> Running;
 
-/// The loops under test.
-#[derive(Clone, Copy)]
-pub struct Loops<'a> {
-    pub evaluator: Start<'a>,
-    pub gateway: gateway::Open<'a>,
-}
-
-impl std::fmt::Debug for Loops<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loops").finish_non_exhaustive()
-    }
-}
-
 /// How large and how wild a simulation is; drawn from its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -88,20 +71,14 @@ pub struct Plan {
     pub revisions: u32,
     /// Long silences, over which demands expire and evidence decays.
     pub silences: u32,
-    pub gateways: u32,
-    /// Enforcement points.
-    pub points: u32,
-    /// Gateways that are killed.
-    pub outages: u32,
 }
 
 impl Plan {
     /// Swarm style: each kind of misfortune is off, rare or frequent.
     pub fn drawn(dice: &Dice) -> Self {
         let rate = |rates: [u32; 3]| dice.pick(&rates).copied().unwrap_or(0);
-        let some = |range| u32::try_from(dice.within(range)).unwrap_or(1);
         Self {
-            partitions: some(1..4),
+            partitions: u32::try_from(dice.within(1..4)).unwrap_or(1),
             turns: dice.within(12..40),
             pace_ms_max: dice.within(20..1_500),
             kills: rate([0, 30, 150]),
@@ -111,9 +88,6 @@ impl Plan {
             jumps: rate([0, 20, 60]),
             revisions: rate([0, 20, 60]),
             silences: rate([0, 20, 50]),
-            gateways: some(1..4),
-            points: some(1..4),
-            outages: rate([0, 30, 150]),
         }
     }
 }
@@ -125,7 +99,6 @@ pub struct Passed {
     pub plan: Plan,
     pub history: History,
     pub audited: Audited,
-    pub streams: Streams,
 }
 
 /// What does not hold, and how to see it again.
@@ -156,8 +129,8 @@ const COMPLAINTS_TOLD: usize = 12;
 
 /// Runs one seed from start to audit, in a runtime of its own with paused time.
 ///
-/// *Errors*: whatever the auditor, the enforcement points or the demand for progress has to say.
-pub fn run(seed: u64, canary: Option<Canary>, loops: Loops<'_>) -> Result<Passed, Box<Failed>> {
+/// *Errors*: whatever the auditor, the subscriber or the demand for progress has to say.
+pub fn run(seed: u64, canary: Option<Canary>, start: Start<'_>) -> Result<Passed, Box<Failed>> {
     let dice = Arc::new(Dice::seeded(seed));
     let plan = Plan::drawn(&dice);
     let failed = |history, complaints| {
@@ -175,17 +148,16 @@ pub fn run(seed: u64, canary: Option<Canary>, loops: Loops<'_>) -> Result<Passed
         .map_err(|error| failed(History::new(), vec![format!("no runtime: {error}")]))?;
     let left = runtime.block_on(async {
         let mut stage = Stage::new(seed, plan, Arc::clone(&dice), canary);
-        stage.play(loops).await;
-        stage.heal(loops).await
+        stage.play(start).await;
+        stage.heal(start).await
     });
     let mut complaints = left.complaints;
-    match auditor::audit(plan.partitions, &left.history, &left.witnesses) {
+    match auditor::audit(plan.partitions, &left.history, &left.accepted) {
         Ok(audited) if complaints.is_empty() => Ok(Passed {
             seed,
             plan,
             history: left.history,
             audited,
-            streams: left.streams,
         }),
         Ok(_) => Err(failed(left.history, complaints)),
         Err(mut found) => {
@@ -198,8 +170,7 @@ pub fn run(seed: u64, canary: Option<Canary>, loops: Loops<'_>) -> Result<Passed
 /// What is there to be audited at the end.
 struct Left {
     history: History,
-    witnesses: Witnesses,
-    streams: Streams,
+    accepted: Vec<Accepted>,
     complaints: Vec<String>,
 }
 

@@ -61,7 +61,6 @@ impl World {
             tokens: tokens.clone(),
             metrics: metrics.clone(),
             limits,
-            jitter_seed: None,
         };
         let (gateway, loops) = Gateway::new(parts, shutdown.clone());
         let shell = Shell {

@@ -12,15 +12,13 @@ use caerus_wire::progress::Progress;
 use super::model::{Expected, Model};
 use super::{Audited, History};
 
-/// *Returns*: where each expected output of each model was found.
 pub(crate) fn check(
     models: &[Model],
     history: &History,
     audited: &mut Audited,
     complaints: &mut Vec<String>,
-) -> Vec<Places> {
+) {
     check_derived_is_caused(models, history, complaints);
-    let mut found = Vec::with_capacity(models.len());
     for model in models {
         let mut tracing = Tracing {
             number: model.number,
@@ -45,9 +43,7 @@ pub(crate) fn check(
         }
         let places = tracing.places;
         check_reports(model, history, &places, complaints);
-        found.push(places);
     }
-    found
 }
 
 fn written(history: &History, topic: Topic, partition: u32) -> &[BusRecord] {
@@ -57,7 +53,7 @@ fn written(history: &History, topic: Topic, partition: u32) -> &[BusRecord] {
 }
 
 /// Where each expected output of one partition was first written.
-pub(crate) type Places = BTreeMap<usize, u64>;
+type Places = BTreeMap<usize, u64>;
 
 /// The outputs of one partition, found again one by one.
 struct Tracing<'a> {

@@ -62,13 +62,15 @@ impl SimBus {
         shelf.map_or_else(Vec::new, |shelf| shelf.records.clone())
     }
 
-    pub(super) fn dice(&self) -> Arc<Dice> {
-        Arc::clone(&self.dice)
-    }
-
-    /// Where it ends at this moment.
-    pub fn len(&self, topic: Topic, partition: u32) -> u64 {
-        end(&self.state(), topic, partition)
+    /// What a reader sees from an offset on.
+    pub fn visible(&self, topic: Topic, partition: u32, from: u64) -> Vec<BusRecord> {
+        const ALL: ReadLimit = ReadLimit {
+            records: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let state = self.state();
+        let shelf = state.shelves.get(&(topic, partition));
+        shelf.map_or_else(Vec::new, |shelf| shelf.read(from, ALL).records)
     }
 
     /// Up to where outputs are complete, and the log's end: equal when there is nothing left to do.

@@ -1,7 +1,5 @@
 //! The course of one simulation: who is started, killed, told what and when.
 
-mod streams;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +15,12 @@ use super::bus::SimBus;
 use super::clock::SimClock;
 use super::policy;
 use super::store::SimStore;
+use super::subscriber::Subscriber;
 use super::trouble::{Dice, Weather};
 use super::workload::Workload;
-use super::{CacheSize, Left, Loops, Plan, Seat, Start, history};
-use crate::auditor::{Accepted, Witnesses};
+use super::{CacheSize, Left, Plan, Seat, Start, history};
+use crate::auditor::Accepted;
 use crate::canary::Canary;
-use streams::Streaming;
 
 /// How often ingest tries to append one event before its sender is told that it could not.
 const APPENDS_MAX: u32 = 5;
@@ -57,76 +55,70 @@ pub(super) struct Stage {
     revisions: u64,
     workload: Workload,
     accepted: Vec<Accepted>,
-    streaming: Streaming,
+    subscribers: Vec<Subscriber>,
     complaints: Vec<String>,
 }
 
 impl Stage {
     pub(super) fn new(seed: u64, plan: Plan, dice: Arc<Dice>, canary: Option<Canary>) -> Self {
-        let bus = Arc::new(SimBus::new(plan.partitions, Arc::clone(&dice), canary));
-        let drift_ppm = i64::try_from(dice.within(0..2_000)).unwrap_or(0) - 1_000;
+        let bus = SimBus::new(plan.partitions, Arc::clone(&dice), canary);
+        let subscribers = (0..plan.partitions).map(Subscriber::new);
         Self {
             plan,
             seed,
             store: Arc::new(SimStore::new(Arc::clone(&dice), canary)),
             dice,
-            streaming: Streaming::new(seed, plan, &bus, canary),
-            bus,
-            clock: SimClock::new(Span::ZERO, drift_ppm),
+            bus: Arc::new(bus),
+            clock: SimClock::new(Span::ZERO, 0),
             actors: Vec::new(),
             tasks: JoinSet::new(),
             seats: 0,
             revisions: 0,
             workload: Workload::default(),
             accepted: Vec::new(),
+            subscribers: subscribers.collect(),
             complaints: Vec::new(),
         }
     }
 
     /// Phase one: things happen, and things fail.
-    pub(super) async fn play(&mut self, loops: Loops<'_>) {
-        let start = loops.evaluator;
+    pub(super) async fn play(&mut self, start: Start<'_>) {
         self.tell_everyone(|_| Entry::Policy(policy::revision("p-0", "revoke 80 step-up 40")))
             .await;
         for partition in 0..self.plan.partitions {
             self.seat(partition, start);
         }
-        self.streaming.populate();
         for _ in 0..self.plan.turns {
             let pause_ms = self.dice.within(0..self.plan.pace_ms_max);
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             self.fate(start).await;
-            self.streaming.fate(self.clock.now(), loops.gateway);
             self.event().await;
             self.look();
         }
     }
 
     /// Phase two: nothing fails any more, and one owner stays for each partition.
-    pub(super) async fn heal(&mut self, loops: Loops<'_>) -> Left {
+    pub(super) async fn heal(&mut self, start: Start<'_>) -> Left {
         self.calm();
-        self.streaming.settle(self.clock.now(), loops.gateway);
-        self.leave_one_each(loops.evaluator).await;
+        self.leave_one_each(start).await;
+        self.tell_everyone_the_time().await;
         if !self.comes_to_rest().await {
             let lags: Vec<_> = (0..self.plan.partitions).map(|p| self.bus.lag(p)).collect();
             let complaint = format!("no progress although nothing fails: {lags:?}");
             self.complaints.push(complaint);
         }
         self.look();
-        let mut witnessed = self.streaming.finish(self.clock.now()).await;
-        self.complaints.append(&mut witnessed.complaints);
         for actor in &self.actors {
             actor.seat.stop.begin();
         }
         while self.end_one().await {}
+        for subscriber in &mut self.subscribers {
+            subscriber.read_on(&self.bus);
+            self.complaints.append(&mut subscriber.complaints);
+        }
         Left {
             history: history(&self.bus, self.plan.partitions),
-            witnesses: Witnesses {
-                accepted: std::mem::take(&mut self.accepted),
-                promises: witnessed.promises,
-                acknowledged: witnessed.acknowledged,
-            },
-            streams: witnessed.streams,
+            accepted: std::mem::take(&mut self.accepted),
             complaints: std::mem::take(&mut self.complaints),
         }
     }
@@ -164,10 +156,8 @@ impl Stage {
             // Two that both believe to own a partition would take it from each other all the time.
             self.dismiss_rivals();
             self.calm();
-            self.streaming.send_away().await;
             let minutes = dice.within(1..2_000);
             tokio::time::sleep(Duration::from_secs(minutes * 60)).await;
-            self.streaming.call_back();
         }
         if dice.happens(100) {
             self.bus.compact();
@@ -183,11 +173,9 @@ impl Stage {
     /// Something happens to people, and ingest tells the log.
     async fn event(&mut self) {
         let (dice, now) = (Arc::clone(&self.dice), self.clock.now());
-        if dice.happens(300) {
-            self.tell_everyone_the_time().await;
-        }
         match dice.within(0..12) {
-            0 => {
+            0 => self.tell_everyone_the_time().await,
+            1 => {
                 let command = self.workload.command(&dice, now);
                 let subject = command.target.owner(&command.tenant).hash();
                 let input = Input::Command(command);
@@ -213,11 +201,9 @@ impl Stage {
         };
         let records: Vec<_> = entries.into_iter().map(record).collect();
         if self.append_records(&records).await {
-            let at = self.clock.now();
             let accepted = records.into_iter().map(|record| Accepted {
                 partition: record.partition,
                 value: record.value,
-                at,
             });
             self.accepted.extend(accepted);
         }
@@ -338,14 +324,12 @@ impl Stage {
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
 
-    /// True once outputs are complete up to the end of every log, and stay so, while ingest goes on telling the time.
+    /// True once outputs are complete up to the end of every log, and stay so.
     async fn comes_to_rest(&mut self) -> bool {
-        self.streaming.gather().await;
         let mut calm = 0;
         let mut waited = Duration::ZERO;
         while calm < CALM_LOOKS && waited < HEALED_WITHIN {
             let look = Duration::from_secs(20);
-            self.tell_everyone_the_time().await;
             tokio::time::sleep(look).await;
             waited += look;
             let lags = (0..self.plan.partitions).map(|partition| self.bus.lag(partition));
@@ -355,10 +339,18 @@ impl Stage {
         calm >= CALM_LOOKS
     }
 
-    /// Whoever ended is looked at.
+    /// Subscribers read on, and whoever ended is looked at.
     fn look(&mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             self.note_end(ended);
+        }
+        for subscriber in &mut self.subscribers {
+            if self.dice.happens(100) {
+                subscriber.start_over();
+            }
+            if self.dice.happens(600) {
+                subscriber.read_on(&self.bus);
+            }
         }
     }
 
