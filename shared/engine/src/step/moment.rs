@@ -79,7 +79,13 @@ pub(super) fn admit(core: &mut Core, origin: &Origin, limit: usize) -> Option<Ig
         origin.event.as_str().as_bytes(),
     ]);
     let body = u32::try_from(origin.body & u64::from(u32::MAX)).unwrap_or(0);
-    let at = origin.time.max(core.latest);
+    let now = origin.time.max(core.latest);
+    // A history goes over weeks and is told in one go: it does not age what it has told already, so that telling it again
+    // after a lost answer changes nothing.
+    let at = match (origin.handling, core.seen.entries.front()) {
+        (Handling::Backfill, Some(first)) => first.at.min(now),
+        (Handling::Backfill | Handling::Live | Handling::Late, _) => now,
+    };
     match core.seen.admit(Seen { id, body, at }, limit.min(SEEN_LEN)) {
         Novel::New => None,
         Novel::Repeat => Some(IgnoreReason::Repeat),
