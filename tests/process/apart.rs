@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::caerus::{Answer, caerus_binary, http, send};
+use crate::support::caerus::{Answer, Caerus, caerus_binary, http, send};
+use crate::support::eventually;
 use crate::support::program::{Program, free_port};
 
 /// Kafka's session has to end first where an evaluator was killed.
@@ -253,4 +254,35 @@ async fn evaluators_that_die_leave_or_lose_their_store_hand_over() {
     }
     assert_eq!(house.recorded(), house.told, "each is decided once");
     drop(third);
+}
+
+#[tokio::test]
+async fn one_process_can_be_pointed_at_any_of_the_servers() {
+    let (kafka, redis) = (server("CAERUS_KAFKA"), server("CAERUS_REDIS"));
+    let postgres = server("CAERUS_POSTGRES");
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "--kafka",
+        kafka.as_str(),
+        "--redis",
+        redis.as_str(),
+        "--postgres",
+        postgres.as_str(),
+    ];
+    let caerus = Caerus::start(dir.path(), &args).await;
+    let target = json!({"device": "laptop-1"});
+    caerus.decide("revoke", &target).await;
+    let decision = caerus.in_force("revoke", &target).await;
+    let id = decision["id"].as_str().unwrap();
+    let recorded = format!("SELECT count(*) FROM public.decisions WHERE id = '{id}'");
+    eventually("the decision to be in PostgreSQL", || {
+        let count = psql(&recorded);
+        async move { (count.trim() == "1").then_some(()) }
+    })
+    .await;
+    let keys = redis_cli(&["--scan", "--pattern", "caerus:{*}:m"]);
+    assert!(!keys.trim().is_empty(), "records are in Redis");
+    for embedded in ["log.db", "state.db", "ledger.db"] {
+        assert!(!caerus.data.join(embedded).exists(), "{embedded}");
+    }
 }
