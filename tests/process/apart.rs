@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use caerus_runtime::clock::SystemClock;
+use caerus_runtime::port::Clock as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -46,8 +48,8 @@ struct House {
 impl House {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let prefix = format!("apart_{}", now.as_nanos());
+        let now = SystemClock::new().now();
+        let prefix = format!("apart_{}_{}", now.0, std::process::id());
         let database = format!(
             "{}?options=-c%20search_path%3D{prefix}",
             server("CAERUS_POSTGRES")
@@ -107,12 +109,12 @@ impl House {
 
     /// Critical alerts on devices that nobody has heard of: each has to end in a revoke of its own.
     async fn alarm(&mut self, ingest: &Part) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = SystemClock::new().now();
         let events: Vec<Value> = (self.told..self.told + DEVICES)
             .map(|n| {
                 json!({
                     "id": format!("e-{n}"), "type": "device_health", "device": format!("laptop-{n}"),
-                    "time": u64::try_from(now.as_millis()).unwrap(),
+                    "time": now.0,
                     "posture": {"alerts": [{"severity": "critical", "name": "trojan"}]},
                 })
             })
