@@ -13,6 +13,8 @@ CREATE TABLE decisions (
     target_user text COLLATE "C",
     target_session text COLLATE "C",
     target_device text COLLATE "C",
+    target_workload text COLLATE "C",
+    target_app text COLLATE "C",
     issued_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     score smallint,
@@ -42,6 +44,7 @@ COMMENT ON COLUMN decisions.owner IS 'Hash of the subject whose record decided.'
 COMMENT ON COLUMN decisions.generation IS 'Rises over all decisions of one owner and mode; for one target the latest is in force.';
 COMMENT ON COLUMN decisions.mode IS 'enforce, or shadow (never sent to enforcement points).';
 COMMENT ON COLUMN decisions.action IS 'revoke, step_up, restrict or clear.';
+COMMENT ON COLUMN decisions.target_user IS 'The target matches where every member given is the request''s; null matches all.';
 COMMENT ON COLUMN decisions.issued_at IS 'Event time of the cause; not when it was decided.';
 COMMENT ON COLUMN decisions.expires_at IS 'When it lapses unless renewed; infinity where it lies beyond all calendars.';
 COMMENT ON COLUMN decisions.score IS 'Points of risk, 0 to 100; the contributions'' sum, rounded half up and clamped.';

@@ -17,8 +17,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one operation takes at most, the wait for a connection included: a server that fell silent (stopped, or
 /// behind a cut wire) is told as unavailable, rather than waited for.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long connecting and migrating take at most.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the migrations take at most, another program's included.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// After which the server gives a statement up, because nobody waits for it any more. *Units*: milliseconds.
 const STATEMENT_TIMEOUT_MS: &str = "10000";
 /// Prepared statements kept by a connection.
@@ -36,22 +36,11 @@ impl Database {
     /// Connects, applies the migrations still missing, and makes the months that are near.
     pub(crate) async fn connect(settings: &Settings) -> PortResult<Self> {
         let (options, place) = options(settings).await?;
-        let opening = async {
-            // A connection of its own: the pool would try on where the server says no.
-            let mut connection = PgConnection::connect_with(&options)
-                .await
-                .map_err(|error| fault_at_connect(&place, error))?;
-            check_server(&mut connection, &place).await?;
-            LEDGER.apply(&mut connection, &place).await?;
-            let closed = connection.close().await;
-            closed.map_err(|error| fault_at_connect(&place, error))
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, opening)
-            .await
-            .map_err(|elapsed| {
-                let operation = format!("use `{place}` as the ledger");
-                PortError::new(PortErrorKind::Unavailable, operation).because(elapsed)
-            })??;
+        let mut connection = reach(&options, &place).await?;
+        let migrating = LEDGER.apply(&mut connection, &place);
+        bounded(MIGRATION_TIMEOUT, &place, migrating).await?;
+        let closed = connection.close().await;
+        closed.map_err(|error| fault_at_connect(&place, error))?;
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections_max.max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -87,6 +76,32 @@ pub(crate) async fn within<T>(
         Ok(done) => done.map_err(|error| fault(operation, error)),
         Err(elapsed) => Err(PortError::new(PortErrorKind::Unavailable, operation).because(elapsed)),
     }
+}
+
+/// A connection outside the pool, which would try on where the server says no.
+async fn reach(options: &PgConnectOptions, place: &str) -> PortResult<PgConnection> {
+    let reaching = async {
+        let mut connection = PgConnection::connect_with(options)
+            .await
+            .map_err(|error| fault_at_connect(place, error))?;
+        check_server(&mut connection, place).await?;
+        Ok(connection)
+    };
+    bounded(OPERATION_TIMEOUT, place, reaching).await
+}
+
+/// Bounds a part of connecting to `place`.
+async fn bounded<T>(
+    limit: Duration,
+    place: &str,
+    work: impl Future<Output = PortResult<T>>,
+) -> PortResult<T> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|elapsed| {
+            let operation = format!("use `{place}` as the ledger");
+            Err(PortError::new(PortErrorKind::Unavailable, operation).because(elapsed))
+        })
 }
 
 /// *Returns*: how to connect, and the address for messages, without user and password.

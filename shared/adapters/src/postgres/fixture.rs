@@ -28,9 +28,18 @@ impl Schema {
         schema
     }
 
+    /// Also what the connections to [`Self::url`] call themselves.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn url(&self) -> String {
         let joint = if self.server.contains('?') { '&' } else { '?' };
-        format!("{}{joint}options[search_path]={}", self.server, self.name)
+        format!(
+            "{}{joint}options[search_path]={name}&application_name={name}",
+            self.server,
+            name = self.name
+        )
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -44,9 +53,10 @@ impl Schema {
     /// Connections of a stranger to the adapter.
     pub(crate) async fn stranger(&self) -> PgPool {
         let options: PgConnectOptions = self.url().parse().unwrap();
+        let name = format!("{}_stranger", self.name);
         PgPoolOptions::new()
             .max_connections(2)
-            .connect_with(options)
+            .connect_with(options.application_name(&name))
             .await
             .unwrap()
     }
@@ -62,6 +72,14 @@ impl Drop for Schema {
                 .build();
             runtime?.block_on(async {
                 let mut connection = PgConnection::connect(&server).await?;
+                // The test's connections end first: one of them may hold a lock that its runtime would let go of later.
+                sqlx::query(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                     WHERE application_name LIKE $1 || '%'",
+                )
+                .bind(&name)
+                .execute(&mut connection)
+                .await?;
                 execute(&mut connection, format!("DROP SCHEMA {name} CASCADE")).await
             })
         });

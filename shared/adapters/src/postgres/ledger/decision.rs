@@ -23,12 +23,12 @@ const RECORD: &str = "\
         INSERT INTO decisions
             (id, tenant, owner, generation, mode, action, target_user, target_session, target_device,
              issued_at, expires_at, json, score, level, hypothesis, rule, revision, cause,
-             received_at, decided_at)
+             received_at, decided_at, target_workload, target_app)
         SELECT * FROM unnest(
             $1::text[], $2::text[], $3::bytea[], $4::int8[], $5::text[], $6::text[],
             $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[],
             $13::int2[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-            $19::timestamptz[], $20::timestamptz[])
+            $19::timestamptz[], $20::timestamptz[], $21::text[], $22::text[])
         ON CONFLICT (id, issued_at) DO NOTHING
         RETURNING id, tenant, issued_at
     )
@@ -37,7 +37,7 @@ const RECORD: &str = "\
     SELECT recorded.id, line.position, recorded.issued_at, recorded.tenant,
            line.code, line.hundredths * 0.01, line.event, line.explanation
     FROM recorded
-    JOIN unnest($21::text[], $22::int4[], $23::text[], $24::int8[], $25::text[], $26::text[])
+    JOIN unnest($23::text[], $24::int4[], $25::text[], $26::int8[], $27::text[], $28::text[])
          AS line (decision, position, code, hundredths, event, explanation)
          ON line.decision = recorded.id
     ON CONFLICT (decision, position, issued_at) DO NOTHING";
@@ -127,6 +127,8 @@ pub(super) async fn record(
         .bind(explained.causes)
         .bind(explained.received_at)
         .bind(explained.decided_at)
+        .bind(explained.workloads)
+        .bind(explained.apps)
         .bind(lines.decisions)
         .bind(lines.positions)
         .bind(lines.codes)

@@ -9,6 +9,8 @@ use super::super::column::{Moment, text, text_or_null};
 /// Columns of many decisions, in the order of their rows.
 #[derive(Debug, Default)]
 pub(super) struct Explained {
+    pub(super) workloads: Vec<Option<String>>,
+    pub(super) apps: Vec<Option<String>>,
     pub(super) scores: Vec<Option<i16>>,
     pub(super) levels: Vec<Option<String>>,
     pub(super) hypotheses: Vec<Option<String>>,
@@ -39,6 +41,11 @@ impl Explained {
         let read = PublicDecision::parse(decision.json.as_bytes()).ok();
         let read = read.as_ref();
         let moment = |at: Option<Timestamp>| at.map(Moment);
+        let target = read.map(|told| &told.target);
+        self.workloads
+            .push(text_or_null(target.and_then(|of| of.workload.as_deref())));
+        self.apps
+            .push(text_or_null(target.and_then(|of| of.app.as_deref())));
         self.scores.push(read.map(|told| i16::from(told.score)));
         self.levels
             .push(read.map(|told| told.level.name().to_owned()));
