@@ -50,6 +50,7 @@ impl RedisRecordStore {
             .map_err(|fault| fault.preventing("read the addresses of redis"))?;
         let operation = format!("use redis at {addresses}");
         let connected = async {
+            check_prefix(&settings.prefix)?;
             let link = Link::connect(settings, &addresses).await?;
             let persistence = link.inspect().await?;
             Ok((link, persistence))
@@ -75,6 +76,7 @@ impl RedisRecordStore {
     }
 
     async fn opened(&self, partition: u32, epoch: Epoch) -> Result<PartitionState, Fault> {
+        self.link.inspect().await?;
         let keys = self.keys(partition);
         let mut arguments = claim(epoch).to_vec();
         arguments.extend([form::FORM, form::ZERO].map(|part| Cow::Borrowed(part.as_bytes())));
@@ -112,6 +114,15 @@ impl RedisRecordStore {
         let (script, keys) = (&self.scripts.clear, self.keys(partition));
         done(script.run(&self.link, partition, &keys, &arguments).await?)
     }
+}
+
+/// Braces before those of the partition would be what a cluster goes by.
+fn check_prefix(prefix: &str) -> Result<(), Fault> {
+    if prefix.contains(['{', '}']) {
+        let sentence = format!("the prefix `{prefix}` has braces, which name a cluster's slots");
+        return Err(Fault::new(PortErrorKind::Refused, sentence));
+    }
+    Ok(())
 }
 
 fn claim(epoch: Epoch) -> [Cow<'static, [u8]>; 2] {

@@ -3,6 +3,8 @@
 use caerus_runtime::port::{PortError, PortErrorKind};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+const WRONG_PASSWORD: &str = "redis does not accept the user name or the password";
+
 /// A failure, before it is known what it prevented. Those who wait for one connection share it.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
@@ -32,6 +34,10 @@ impl Fault {
     pub(super) fn is_unknown_script(&self) -> bool {
         let kind = self.cause.as_ref().map(RedisError::kind);
         kind == Some(ErrorKind::Server(ServerErrorKind::NoScript))
+    }
+
+    pub(super) fn is_about_password(&self) -> bool {
+        self.sentence == WRONG_PASSWORD
     }
 
     /// The port's error of what could not be done.
@@ -73,10 +79,9 @@ fn meaning(error: &RedisError) -> (PortErrorKind, &'static str) {
         return meaning;
     }
     match error.kind() {
-        ErrorKind::AuthenticationFailed => (
-            PortErrorKind::Refused,
-            "redis does not accept the user name or the password",
-        ),
+        ErrorKind::AuthenticationFailed => (PortErrorKind::Refused, WRONG_PASSWORD),
+        // However often it is tried, the certificate is the same. What is wrong with it, the cause says.
+        ErrorKind::Io if is_about_tls(error) => (PortErrorKind::Refused, "TLS is not agreed upon"),
         ErrorKind::MasterNameNotFoundBySentinel => (
             PortErrorKind::Unavailable,
             "no sentinel knows a reachable master of that name",
@@ -98,6 +103,18 @@ fn meaning(error: &RedisError) -> (PortErrorKind, &'static str) {
         ),
         _ => (PortErrorKind::Refused, ""),
     }
+}
+
+/// rustls says it in the text of an I/O error.
+fn is_about_tls(error: &RedisError) -> bool {
+    let text = error.to_string();
+    [
+        "invalid peer certificate",
+        "received corrupt message",
+        "received fatal alert",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
 }
 
 /// The words in capitals that Redis's errors begin with. A script of 6.2 has them inside the text.
@@ -122,10 +139,7 @@ fn meaning_of_sign(sign: &str) -> Option<(PortErrorKind, &'static str)> {
             Corrupt,
             "a key holds something else: does another program use this prefix",
         ),
-        "WRONGPASS" | "NOAUTH" => (
-            Refused,
-            "redis does not accept the user name or the password",
-        ),
+        "WRONGPASS" | "NOAUTH" => (Refused, WRONG_PASSWORD),
         "NOPERM" => (
             Refused,
             "the user may not do this; grant it the command and the prefix",

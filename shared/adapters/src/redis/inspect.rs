@@ -6,7 +6,7 @@ use caerus_runtime::port::PortErrorKind;
 use redis::aio::ConnectionLike;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
-use redis::{ErrorKind, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::fault::Fault;
 
@@ -63,13 +63,15 @@ pub(super) async fn masters(connection: &mut ClusterConnection) -> Result<Persis
     let told = connection
         .route_command(redis::cmd("INFO"), every_master)
         .await?;
-    let told: BTreeMap<String, String> = redis::from_redis_value(told).map_err(|error| {
-        let sentence = format!("redis does not say of each master what it is ({error})");
-        Fault::new(PortErrorKind::Refused, sentence)
-    })?;
+    let Value::Map(told) = told else {
+        return Err(Fault::undecodable("what masters say of themselves"));
+    };
     let mut least = Persistence::AppendOnlyFile;
-    for (address, text) in &told {
-        if Facts::of(text).judged(address)? == Persistence::Snapshots {
+    for (address, text) in told {
+        let address: String = redis::from_redis_value(address).map_err(RedisError::from)?;
+        let text: String =
+            redis::from_redis_value(text.extract_error()?).map_err(RedisError::from)?;
+        if Facts::of(&text).judged(&address)? == Persistence::Snapshots {
             least = Persistence::Snapshots;
         }
     }

@@ -56,13 +56,13 @@ impl Link {
         ))
     }
 
-    /// Connects where that is still to be done, and asks what the servers are.
+    /// What the servers are. In a cluster it is asked each time: a replica may have become a master.
     pub(super) async fn inspect(&self) -> Result<Persistence, Fault> {
         match self {
             Self::Cluster(connection) => inspect::masters(&mut connection.clone()).await,
             Self::Lines(lines) => {
-                let (_, mut connection) = line(lines, 0)?.connection().await?;
-                inspect::server(&mut connection, "this address").await
+                // Each connection's server is asked when it is made.
+                Ok(line(lines, 0)?.connection().await?.persistence)
             }
         }
     }
@@ -77,9 +77,9 @@ impl Link {
             Self::Cluster(connection) => Ok(command.query_async(&mut connection.clone()).await?),
             Self::Lines(lines) => {
                 let line = line(lines, partition)?;
-                let (serial, mut connection) = line.connection().await?;
-                let answer = command.query_async(&mut connection).await;
-                line.judged(serial, answer).await
+                let mut open = line.connection().await?;
+                let answer = command.query_async(&mut open.connection).await;
+                line.judged(open.serial, answer).await
             }
         }
     }
@@ -94,9 +94,9 @@ impl Link {
             Self::Cluster(connection) => Ok(commands.query_async(&mut connection.clone()).await?),
             Self::Lines(lines) => {
                 let line = line(lines, partition)?;
-                let (serial, mut connection) = line.connection().await?;
-                let answer = commands.query_async(&mut connection).await;
-                line.judged(serial, answer).await
+                let mut open = line.connection().await?;
+                let answer = commands.query_async(&mut open.connection).await;
+                line.judged(open.serial, answer).await
             }
         }
     }
@@ -132,11 +132,18 @@ pub(super) struct Line {
 
 struct LineState {
     dial: Dial,
-    /// Of the connection, so that late news of a former one do not close its successor.
+    /// Of the last connection, so that late news of a former one do not close its successor.
     serial: u64,
-    open: Option<MultiplexedConnection>,
+    open: Option<Open>,
     /// The last attempt that failed: those who waited for it share its failure rather than wait for one of their own.
     failed: Option<(Instant, Fault)>,
+}
+
+#[derive(Clone)]
+struct Open {
+    serial: u64,
+    connection: MultiplexedConnection,
+    persistence: Persistence,
 }
 
 impl Line {
@@ -151,11 +158,11 @@ impl Line {
         }
     }
 
-    pub(super) async fn connection(&self) -> Result<(u64, MultiplexedConnection), Fault> {
+    async fn connection(&self) -> Result<Open, Fault> {
         let asked_at = Instant::now();
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open {
-            return Ok((state.serial, open.clone()));
+            return Ok(open.clone());
         }
         if let Some((failed_at, fault)) = &state.failed
             && *failed_at >= asked_at
@@ -164,11 +171,16 @@ impl Line {
         }
         let dialled = timeout(DIAL_TIME, state.dial.connect()).await;
         match dialled.map_err(out_of_time).flatten() {
-            Ok(connection) => {
+            Ok((connection, persistence)) => {
                 state.serial = state.serial.wrapping_add(1);
-                state.open = Some(connection.clone());
+                let open = Open {
+                    serial: state.serial,
+                    connection,
+                    persistence,
+                };
+                state.open = Some(open.clone());
                 state.failed = None;
-                Ok((state.serial, connection))
+                Ok(open)
             }
             Err(fault) => {
                 state.failed = Some((Instant::now(), fault.clone()));
@@ -233,7 +245,7 @@ impl Dial {
     }
 
     /// A connection to a server that keeps what it is given.
-    async fn connect(&self) -> Result<MultiplexedConnection, Fault> {
+    async fn connect(&self) -> Result<(MultiplexedConnection, Persistence), Fault> {
         let client = match self {
             Self::Single(client) => client.clone(),
             Self::Sentinel {
@@ -245,12 +257,21 @@ impl Dial {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIME))
             .set_response_timeout(Some(ANSWER_TIME));
+        let address = client.get_connection_info().addr();
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        let address = client.get_connection_info().addr().to_string();
-        inspect::server(&mut connection, &address).await?;
-        Ok(connection)
+            .await
+            .map_err(|error| match address {
+                // A port without TLS waits for the end of what it takes for a command.
+                ConnectionAddr::TcpTls { .. } if error.is_timeout() => Fault::new(
+                    PortErrorKind::Unavailable,
+                    "redis does not answer in time; does this port speak TLS",
+                ),
+                _ => Fault::from(error),
+            })?;
+        let address = address.to_string();
+        let persistence = inspect::server(&mut connection, &address).await?;
+        Ok((connection, persistence))
     }
 }
 
@@ -277,11 +298,15 @@ async fn find_master(
     let has_password = sentinels
         .iter()
         .any(|sentinel| sentinel.redis_settings().password().is_some());
-    match ask(true).await {
-        Err(error) if has_password => ask(false).await.or(Err(error)),
+    let with_password = match ask(true).await {
+        Err(error) if has_password => error,
+        found => return Ok(found?),
+    };
+    // Sentinels without a password of their own take none; those with one are told a wrong one.
+    match ask(false).await.map_err(Fault::from) {
+        Err(fault) if fault.is_about_password() => Err(with_password.into()),
         found => found,
     }
-    .map_err(Fault::from)
 }
 
 /// Where the servers are, checked.
