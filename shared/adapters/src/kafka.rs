@@ -137,6 +137,17 @@ impl KafkaBus {
         Ok(())
     }
 
+    /// The same, of a transaction.
+    fn note_committed(
+        &self,
+        placed: impl Iterator<Item = (Topic, u32, u64)> + Clone,
+    ) -> PortResult<()> {
+        for (topic, partition, offset) in placed.clone() {
+            self.reader.shelf(topic, partition)?.note_committed(offset);
+        }
+        self.note(placed)
+    }
+
     async fn check_completed(&self, partition: u32, completed: u64) -> PortResult<()> {
         let shelf = self.reader.shelf(Topic::Signals, partition)?;
         if completed <= shelf.end() {
@@ -192,7 +203,7 @@ impl Bus for KafkaBus {
     async fn claim(&self, partition: u32, claim: Arc<[u8]>) -> PortResult<Epoch> {
         self.reader.shelf(Topic::Signals, partition)?;
         let epoch = self.seats.claim(partition, claim, self.group()?).await?;
-        self.note([(Topic::Signals, partition, epoch.claim_offset)].into_iter())?;
+        self.note_committed([(Topic::Signals, partition, epoch.claim_offset)].into_iter())?;
         Ok(epoch)
     }
 
@@ -217,7 +228,9 @@ impl Bus for KafkaBus {
         self.check_completed(partition, completed).await?;
         let offsets = self.seats.publish(publication).await?;
         let placed = places.into_iter().zip(&offsets);
-        self.note(placed.map(|((topic, partition), offset)| (topic, partition, *offset)))?;
+        self.note_committed(
+            placed.map(|((topic, partition), offset)| (topic, partition, *offset)),
+        )?;
         Ok(offsets)
     }
 

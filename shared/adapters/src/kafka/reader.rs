@@ -27,6 +27,9 @@ const LEADER_MAX: Duration = Duration::from_secs(10);
 const LEADER_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long records that are known to be there may take to come.
 const RECORDS_MAX: Duration = Duration::from_secs(10);
+/// How long the markers of a committed transaction may take to be written.
+const MARKERS_MAX: Duration = Duration::from_secs(2);
+const MARKERS_LOOK_EVERY: Duration = Duration::from_millis(1);
 /// After that long without a record the end is asked again: an open transaction may hold back what follows it.
 const DOUBT_AFTER: Duration = Duration::from_millis(500);
 /// librdkafka's logs and complaints are served at least that often.
@@ -339,11 +342,20 @@ fn bounds(consumer: &BaseConsumer<Context>, shelf: &Shelf) -> PortResult<(u64, u
     Ok((u64::try_from(start).unwrap_or(0), end))
 }
 
+/// A commit is answered before its markers are written; until they are, what was committed lies beyond the last stable
+/// offset. Whoever committed it and asks now would be told less than they know.
 fn end(consumer: &BaseConsumer<Context>, shelf: &Shelf) -> PortResult<u64> {
-    let asked = patiently(|| ask_end(consumer, shelf));
-    let end = asked.map_err(|error| fault(format!("ask where {} ends", shelf.place()), error))?;
-    shelf.note_end(end);
-    Ok(end)
+    let deadline = std::time::Instant::now() + MARKERS_MAX;
+    loop {
+        let asked = patiently(|| ask_end(consumer, shelf));
+        let end =
+            asked.map_err(|error| fault(format!("ask where {} ends", shelf.place()), error))?;
+        if end >= shelf.marked() || std::time::Instant::now() > deadline {
+            shelf.note_end(end);
+            return Ok(end);
+        }
+        std::thread::sleep(MARKERS_LOOK_EVERY);
+    }
 }
 
 fn ask_end(consumer: &BaseConsumer<Context>, shelf: &Shelf) -> KafkaResult<u64> {

@@ -29,6 +29,8 @@ pub(super) struct Shelf {
     pub(super) partition: i32,
     /// Everything below is known to be committed here: by what was appended, asked or read. Never falls.
     end: AtomicU64,
+    /// The partition ends no sooner, once the markers of what this process committed there are written. Never falls.
+    marked: AtomicU64,
     /// Everything below was announced to those who wait.
     announced: AtomicU64,
     pub(super) appended: watch::Sender<u64>,
@@ -65,6 +67,7 @@ impl Shelf {
             topic,
             partition,
             end: AtomicU64::new(0),
+            marked: AtomicU64::new(0),
             announced: AtomicU64::new(0),
             appended,
             bell: Arc::new(Bell {
@@ -83,6 +86,16 @@ impl Shelf {
     /// Everything below `end` is committed: a read goes that far before it says that there is no more.
     pub(super) fn note_end(&self, end: u64) {
         self.end.fetch_max(end, Ordering::SeqCst);
+    }
+
+    /// A transaction of this process with a record at that offset was committed: its marker follows.
+    pub(super) fn note_committed(&self, offset: u64) {
+        self.marked
+            .fetch_max(offset.saturating_add(2), Ordering::SeqCst);
+    }
+
+    pub(super) fn marked(&self) -> u64 {
+        self.marked.load(Ordering::SeqCst)
     }
 
     /// Wakes those who wait, once for what lies below `end`, whoever saw it first.
